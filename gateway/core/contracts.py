@@ -17,7 +17,7 @@ Constructors do no I/O; `async with` connects and closes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -79,7 +79,7 @@ class Source(ABC):
 class Sink(ABC):
     """Gives events to somewhere."""
 
-    max_batch: ClassVar[int] | int = 1
+    max_batch: int = 1
     """The most events one `send` takes. An instance may set its own from its settings."""
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,264 @@
+"""Loop 1: source and doors → log. Acknowledged after the append is durable, never before.
+
+    door ──publish──┐
+                    ├─▶ drop what came back, recent duplicates ─▶ log.append ─▶ return
+    source ─accept──┘   (a source's refused events are buried; doors refused theirs)
+
+A duplicate of an event whose commit is still under way waits for that commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.codec.frames import body_of, hash_of, pack
+from gateway.codec.validate import validate_all
+from gateway.core import telemetry
+from gateway.core.errors import InvalidEvent, Moved, Rejected, TooLarge, Unavailable
+from gateway.core.frame import MAX_COUNT, MAX_RAW, Batch
+from gateway.core.records import Position
+from gateway.flow.duplicates import Window, split
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+
+    from gateway.core.clock import Clock
+    from gateway.core.event import Event
+    from gateway.core.records import EventLog, Store
+
+log = logging.getLogger(__name__)
+
+ORIGIN = "isthorigin"
+"""The one extension Isthmus adds: `<origin log id>:<origin offset>`, stamped by delivery."""
+_REBUILD_PAGE = 4 * 1024 * 1024
+
+
+class Bury(Protocol):
+    """How a source's refused event becomes a dead letter."""
+
+    def __call__(self, source: str, event: Event, reason: str) -> Awaitable[None]:
+        """Return once the dead letter is durable."""
+        ...
+
+
+class _Commit:
+    """An append under way: who is in it, and how it ended."""
+
+    def __init__(self, arrivals: list[tuple[int, int]]) -> None:
+        self.who = {who for who, _ in arrivals}
+        self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+
+class Ingest:
+    """The one way into a node's log: `publish` for doors, `door` for sources."""
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        store: Store,
+        *,
+        bury: Bury,
+        clock: Clock,
+        limit: int,
+        lasting: float = 600.0,
+        at_most: int = 1_000_000,
+    ) -> None:
+        """`limit` bounds one event in bytes; `lasting` seconds and `at_most` events bound the duplicate window."""
+        self._log = event_log
+        self.store = store
+        self.bury = bury
+        self.limit = limit
+        self._clock = clock
+        self._lasting = lasting
+        self._at_most = at_most
+        self._region = event_log.log_id.partition("/")[0] + "/"
+        self._windows: dict[str, Window] = {}
+        self._under_way: set[_Commit] = set()
+
+    async def rebuild(self) -> int:
+        """Fill the duplicate windows from the end of the log; return how many events were remembered."""
+        begin = self._clock.now() - self._lasting
+        after = self._log.seek(begin)
+        count = 0
+        while after < self._log.end:
+            page = await self._log.read(after=Position(self._log.log_id, after), limit=_REBUILD_PAGE)
+            for stored in page.frames:
+                header = stored.frame.header
+                if header.origin == self._log.log_id:
+                    age = max(0.0, self._clock.now() - header.newest)
+                    self._window(header.space).add(list(split(stored.frame.hashes)), self._clock.monotonic() - age)
+                    count += stored.frame.count
+            after = page.upto
+        return count
+
+    def _window(self, space: str) -> Window:
+        window = self._windows.get(space)
+        if window is None:
+            window = self._windows[space] = Window(lasting=self._lasting, at_most=self._at_most)
+        return window
+
+    async def publish(
+        self,
+        principal: str,
+        space: str,
+        events: Sequence[Event],
+        *,
+        packed: bytes | None = None,
+        via: str,
+        positions: Mapping[str, tuple[bytes | None, bytes | None]] | None = None,
+    ) -> None:
+        """Return once every one of these validated events is durable, now or as a recent duplicate.
+
+        `packed` is the msgpack array of exactly these events, where the door
+        has it. `positions` move in the same transaction.
+
+        :raises Unavailable: nothing new was acknowledged; try again.
+        :raises Moved: a position was not as expected; nothing was appended.
+        """
+        del principal  # who may publish what comes with authentication
+        hashes = b"".join(map(hash_of, events))
+        fresh, arrivals = await self._choose(space, events, hashes, via)
+        if not arrivals and not positions:
+            return
+        batches = self._batches(space, events, hashes, fresh, packed)
+        if self._at_most and self._lasting:
+            await self._append_once(space, batches, arrivals, positions)
+        else:
+            await self._log.append(batches, positions=positions)
+        telemetry.accepted_events.labels(via).inc(len(arrivals))
+
+    async def _choose(
+        self, space: str, events: Sequence[Event], hashes: bytes, via: str
+    ) -> tuple[list[int] | None, list[tuple[int, int]]]:
+        """Indexes of the events to append (None: all of them), and their halves.
+
+        Ends without an await in between a look at the window and the return,
+        so that the caller can add to it before anybody else looks.
+        """
+        arrivals = list(split(hashes))
+        window = self._window(space)
+        while True:
+            keep: list[int] = []
+            mine: dict[int, int] = {}
+            duplicates = conflicts = returned = 0
+            wait: _Commit | None = None
+            for index, (who, what) in enumerate(arrivals):
+                if ORIGIN in events[index].extensions and self._came_back(events[index]):
+                    returned += 1
+                    continue
+                seen = mine.get(who)
+                if seen is None:
+                    seen = window.what(who)
+                    if seen == what:
+                        wait = wait or self._commit_of(who)
+                if seen == what:
+                    duplicates += 1
+                    continue
+                conflicts += seen is not None
+                mine[who] = what
+                keep.append(index)
+            if wait is None:
+                break
+            await asyncio.wait([wait.done])
+        if duplicates:
+            telemetry.duplicate_events.labels(via).inc(duplicates)
+        if conflicts:
+            telemetry.conflicting_events.labels(via).inc(conflicts)
+        if returned:
+            telemetry.returned_events.labels(via).inc(returned)
+        if len(keep) == len(events):
+            return None, arrivals
+        return keep, [arrivals[index] for index in keep]
+
+    def _came_back(self, event: Event) -> bool:
+        origin = event.extensions.get(ORIGIN)
+        return isinstance(origin, str) and origin.startswith(self._region)
+
+    def _commit_of(self, who: int) -> _Commit | None:
+        for commit in self._under_way:
+            if who in commit.who:
+                return commit
+        return None
+
+    def _batches(
+        self, space: str, events: Sequence[Event], hashes: bytes, fresh: list[int] | None, packed: bytes | None
+    ) -> list[Batch]:
+        if fresh is not None:
+            return pack(space, [events[index] for index in fresh])
+        if packed is not None and len(events) <= MAX_COUNT and (len(packed) <= MAX_RAW or len(events) == 1):
+            return [Batch(space, list(events), body_of(packed, len(events)), hashes)]
+        return pack(space, events)
+
+    async def _append_once(
+        self,
+        space: str,
+        batches: list[Batch],
+        arrivals: list[tuple[int, int]],
+        positions: Mapping[str, tuple[bytes | None, bytes | None]] | None,
+    ) -> None:
+        window = self._window(space)
+        window.add(arrivals, self._clock.monotonic())
+        commit = _Commit(arrivals)
+        self._under_way.add(commit)
+        durable = False
+        try:
+            await self._log.append(batches, positions=positions)
+            durable = True
+        finally:
+            # Cancelled or failed: forget them, so that a repeat is appended (at least once).
+            self._under_way.discard(commit)
+            commit.done.set_result(durable)
+            if not durable:
+                window.remove(arrivals)
+
+    def door(self, source: str, space: str) -> SourceDoor:
+        """The door of the source of that name."""
+        return SourceDoor(self, source, space)
+
+
+class SourceDoor:
+    """What one source hands its events to; see `gateway.core.contracts.Door`."""
+
+    def __init__(self, ingest: Ingest, source: str, space: str) -> None:
+        self._ingest = ingest
+        self._source = source
+        self._space = space
+        self._name = f"source/{source}"
+
+    def position(self) -> str | None:
+        """The last `at` that became durable; None if there never was one."""
+        stored = self._ingest.store.position(self._name)
+        return None if stored is None else stored.decode()
+
+    async def accept(self, events: Sequence[Event], *, at: str | None = None) -> None:
+        """Return once every event is durable, or buried as a dead letter of this source."""
+        good = await self._good(events)
+        positions = None
+        if at is not None:
+            positions = {self._name: (self._ingest.store.position(self._name), at.encode())}
+        try:
+            await self._ingest.publish(
+                f"source:{self._source}", self._space, good, via=self._source, positions=positions
+            )
+        except Moved as problem:
+            if self.position() != at:  # else an append that was cancelled went through after all
+                raise Unavailable(f"position of source {self._source} was moved by somebody else") from problem
+
+    async def _good(self, events: Sequence[Event]) -> Sequence[Event]:
+        try:
+            validate_all(events, limit=self._ingest.limit)
+        except (InvalidEvent, TooLarge):
+            return [event for event in events if await self._is_good(event)]
+        return events
+
+    async def _is_good(self, event: Event) -> bool:
+        try:
+            validate_all((event,), limit=self._ingest.limit)
+        except Rejected as problem:
+            reason = problem.reason if isinstance(problem, InvalidEvent) else str(problem)
+            await self._ingest.bury(self._source, event, reason)
+            telemetry.refused_events.labels(self._source).inc()
+            return False
+        return True
