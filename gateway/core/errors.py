@@ -87,3 +87,7 @@ class Damaged(IsthmusError):
 
 class ConfigError(IsthmusError):
     """Everything that is wrong with a configuration, each with file, line, path and what was expected."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
