@@ -57,6 +57,8 @@ class Page:
     """The first may begin before the offset asked for: the reader skips what it has."""
     upto: int
     """Everything up to this offset was looked at; the next read goes on after it."""
+    gaps: tuple[tuple[int, int], ...] = ()
+    """Offsets up to `upto` that are damaged and set aside (first, last): the reader loses these events."""
 
 
 class Row(NamedTuple):

@@ -1,0 +1,271 @@
+"""LmdbLog: the embedded log. Frames in LMDB, group commit, positions in the same transaction.
+
+    append ─▶ Commits ─▶ Writer ─▶ fsync ─▶ Tail ─▶ readers
+                (I/O thread)                  └─ older: Files, in a small executor
+
+Durable on return, all or none; see `EventLog` and `Store` in gateway/core/records.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, TypeVarTuple, Unpack
+
+from gateway.core import telemetry
+from gateway.core.clock import Clock, SystemClock
+from gateway.core.errors import ConfigError, Damaged, Diverged, Trimmed
+from gateway.core.frame import Batch, Frame
+from gateway.core.records import Page, Position, Row
+from gateway.log.commits import Commits
+from gateway.log.files import DATA, DirectoryLock, open_environment
+from gateway.log.layout import DAMAGED, DATABASES, FORMAT, MAX_KEY, MAX_NAME, MAX_TABLE, META, key_of
+from gateway.log.reading import Files
+from gateway.log.room import Room, map_size_for
+from gateway.log.tail import Tail
+from gateway.log.writing import Request, Writer, Written
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import lmdb
+
+log = logging.getLogger(__name__)
+
+_Args = TypeVarTuple("_Args")
+_Result = TypeVar("_Result")
+Positions = Mapping[str, tuple[bytes | None, bytes | None]]
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_READERS: Final = 2
+"""Threads that read what is no longer in memory."""
+
+
+class LmdbLog:
+    """A region's durable log in one data directory. `async with` opens and closes it."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        region: str,
+        node: str | None = None,
+        at_most: int,
+        keep: float | None = None,
+        full: Literal["refuse", "drop_oldest"] = "refuse",
+        tail: int = 64 * 1024 * 1024,
+        clock: Clock | None = None,
+    ) -> None:
+        self._path = path
+        self._region = region
+        self._node = node
+        self._at_most = at_most
+        self._keep = keep
+        self._drop_oldest = full == "drop_oldest"
+        self._tail_limit = tail
+        self._clock = clock or SystemClock()
+        self._open_things = AsyncExitStack()
+        self._first = 1
+        self._used = 0
+        self._full: str | None = None
+        self._position_of: dict[str, bytes] = {}
+
+    async def __aenter__(self) -> Self:
+        """Check the files, lock the directory, start the I/O thread.
+
+        :raises Unavailable: another process holds the directory.
+        :raises ConfigError: the log is of another region or node, or of a newer format.
+        :raises Damaged: the files are not whole; nothing was changed.
+        """
+        async with AsyncExitStack() as stack:
+            self._executor = ThreadPoolExecutor(_READERS, thread_name_prefix="log reader")
+            stack.callback(self._executor.shutdown)
+            await self._in_executor(self._open, stack)
+            self._commits = Commits(self._writer, self._landed)
+            self._commits.start()
+            stack.push_async_callback(self._commits.close)
+            self._open_things = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Commit what is queued and close; readers that wait are told by Unavailable."""
+        await self._open_things.aclose()
+
+    def _open(self, stack: AsyncExitStack) -> None:
+        lock = DirectoryLock(self._path)
+        stack.callback(lock.close)
+        environment = open_environment(self._path, map_size=map_size_for(self._at_most), write=True)
+        stack.callback(environment.close)
+        for name in DATABASES:
+            environment.open_db(name)
+        self.log_id = _identify(environment, self._region, self._node)
+        environment.reader_check()
+        self._files = Files(environment)
+        room = Room(self._path / DATA, at_most=self._at_most, clock=self._clock)
+        stack.callback(room.close)
+        self._writer = Writer(
+            environment, room, log_id=self.log_id, clock=self._clock, drop_oldest=self._drop_oldest
+        )
+        state = self._writer.state()
+        self._tail = Tail(state.end, limit=self._tail_limit)
+        self._landed(state)
+        lock.mark_running()
+        stack.callback(lock.mark_clean)
+
+    async def append(
+        self, items: Sequence[Batch | Frame], *, positions: Positions | None = None, rows: Sequence[Row] = ()
+    ) -> int:
+        """Append all or none; see `EventLog.append`."""
+        if any(isinstance(item, Batch) and not item.events for item in items):
+            raise ValueError("a batch without events")
+        return await self._submit(items, rows, positions or {})
+
+    async def write(self, rows: Sequence[Row], *, positions: Positions | None = None) -> None:
+        """Write rows and positions, all or none; works while the log is full."""
+        await self._submit((), rows, positions or {})
+
+    async def _submit(self, items: Sequence[Batch | Frame], rows: Sequence[Row], positions: Positions) -> int:
+        _check_names(rows, positions)
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        return await self._commits.submit(Request(future, items, rows, positions))
+
+    async def trim(self, before: int) -> None:
+        """Drop the frames that end before that offset, in steps."""
+        before = min(before, self.end + 1)
+        while self._first < before:
+            first = self._first
+            future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            await self._commits.submit(Request(future, trim_before=before))
+            if self._first == first:
+                return
+
+    def _landed(self, written: Written) -> None:
+        """On the loop, after each commit: what was written becomes visible, all at once."""
+        for name, value in written.positions.items():
+            if value is None:
+                self._position_of.pop(name, None)
+            else:
+                self._position_of[name] = value
+        if written.first != self._first:
+            self._first = written.first
+            self._tail.drop_before(written.first)
+        if written.stored or written.end != self._tail.end:
+            self._tail.extend(written.stored, end=written.end)
+        self._used = written.used
+        self._full = written.full
+
+    async def read(self, *, after: Position, limit: int) -> Page:
+        """Return frames after a position, or wait; see `LogReader.read`."""
+        self._check_log(after)
+        if after.hash:
+            seen = self._tail.hash_at(after.offset)
+            if seen is None and self._first <= after.offset:
+                await self._in_executor(self._files.check_position, after)
+            elif seen is not None and seen != after.hash:
+                raise Diverged(f"another record at offset {after.offset}: this log was restored from a snapshot")
+        while True:
+            if after.offset + 1 < self._first:
+                raise Trimmed(self._first)
+            page = self._tail.page(after.offset, limit)
+            if page is not None:
+                return page
+            if after.offset < self._tail.end:
+                return await self._read_files(after.offset, limit)
+            await self._tail.grown()
+
+    def _check_log(self, after: Position) -> None:
+        if after.log != self.log_id:
+            raise Diverged(f"position of {after.log}, this log is {self.log_id}")
+        if after.offset > self._tail.end:
+            raise Diverged(f"position {after.offset} is beyond the end {self._tail.end}")
+
+    async def _read_files(self, after: int, limit: int) -> Page:
+        page, damaged = await self._in_executor(self._files.page, after, limit)
+        for first, last, reason in damaged:
+            await self._set_aside(first, last, reason)
+        return page
+
+    async def _set_aside(self, first: int, last: int, reason: str) -> None:
+        """Remember a frame that failed its checks, and say so once."""
+        log.error("damaged frame set aside", extra={"first": first, "last": last, "reason": reason})
+        telemetry.log_damaged_frames.inc()
+        await self.write([Row(DAMAGED, key_of(first), last.to_bytes(8, "big") + reason.encode())])
+
+    async def _in_executor(self, work: Callable[[Unpack[_Args]], _Result], *args: Unpack[_Args]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+
+    @property
+    def end(self) -> int:
+        """Offset of the last record; 0 while empty."""
+        return self._tail.end
+
+    @property
+    def first(self) -> int:
+        """Offset of the first record kept; end + 1 while empty."""
+        return self._first
+
+    @property
+    def size(self) -> int:
+        """Bytes of pages in use."""
+        return self._used
+
+    @property
+    def is_full(self) -> str | None:
+        """Why appends are refused; None while they are not."""
+        return self._full
+
+    def seek(self, accepted: float) -> int:
+        """The offset to read after in order to see everything accepted at that time or later."""
+        return self._files.seek(accepted)
+
+    def position(self, name: str) -> bytes | None:
+        """The committed position of that name."""
+        return self._position_of.get(name)
+
+    def positions(self, prefix: str = "") -> dict[str, bytes]:
+        """All committed positions whose name begins so."""
+        return {name: value for name, value in self._position_of.items() if name.startswith(prefix)}
+
+    def rows(self, table: str, *, after: bytes = b"", limit: int = 1000) -> list[tuple[bytes, bytes]]:
+        """Rows of a table in key order."""
+        return self._files.rows(table, after=after, limit=limit)
+
+
+def _identify(environment: lmdb.Environment, region: str, node: str | None) -> str:
+    """The log id; made when the log is new, compared when it is not."""
+    meta = environment.open_db(META)
+    with environment.begin(write=True) as txn:
+        written = txn.get(b"format", db=meta)
+        if written is None:
+            txn.put(b"format", str(FORMAT).encode(), db=meta)
+            txn.put(b"region", region.encode(), db=meta)
+            txn.put(b"node", (node or f"n-{secrets.token_hex(4)}").encode(), db=meta)
+            txn.put(b"epoch", secrets.token_hex(8).encode(), db=meta)
+        elif int(written) > FORMAT:
+            raise ConfigError(f"the log is of format {int(written)}, this build reads {FORMAT}: use a newer isthmus")
+        kept = {name: (txn.get(name.encode(), db=meta) or b"").decode() for name in ("region", "node", "epoch")}
+    if kept["region"] != region:
+        raise ConfigError(f"the data directory holds the log of region {kept['region']!r}, not of {region!r}")
+    if node is not None and kept["node"] != node:
+        raise ConfigError(f"the data directory holds the log of node {kept['node']!r}, not of {node!r}")
+    if not (_LABEL.fullmatch(kept["region"]) and _LABEL.fullmatch(kept["node"])):
+        raise ConfigError(f"region {kept['region']!r} and node {kept['node']!r} must be DNS labels")
+    return f"{kept['region']}/{kept['node']}@{kept['epoch']}"
+
+
+def _check_names(rows: Sequence[Row], positions: Positions) -> None:
+    """Refuse at the caller what would fail a whole group."""
+    for row in rows:
+        if not 1 <= len(row.key) <= MAX_KEY or not 1 <= len(row.table.encode()) <= MAX_TABLE or "\0" in row.table:
+            raise ValueError(f"a row's key has 1 to {MAX_KEY} bytes, its table's name 1 to {MAX_TABLE}: {row.table!r}")
+    for name in positions:
+        if not 1 <= len(name.encode()) <= MAX_NAME:
+            raise ValueError(f"a position's name has 1 to {MAX_NAME} bytes: {name!r}")

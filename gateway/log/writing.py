@@ -1,0 +1,264 @@
+"""Writer: one group of requests inside one transaction, synchronously.
+
+    positions as expected? ─▶ room? ─▶ seal, chain, put ─▶ rows, positions ─▶ commit (fsync)
+         └─ Moved: only this one      └─ LogFull: only this one       └─ fails: all of the group
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import lmdb
+
+from gateway.codec.frames import seal
+from gateway.core.errors import LogFull, Moved, Unavailable
+from gateway.core.frame import MAX_COUNT, MAX_RAW, Batch, Frame
+from gateway.core.records import Row, Stored
+from gateway.log.layout import FRAMES, META, POSITIONS, ROWS, key_of, offset_of, read_tail, row_key
+from gateway.log.room import AT_MOST, DISK, Room
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gateway.core.clock import Clock
+
+TRIM_STEP: Final = 16 * 1024 * 1024
+"""Bytes one transaction drops at most when it only trims, so that appends need not wait long."""
+_AFTER_FULL: Final = 1.0
+_OVERHEAD: Final = 8 * 1024
+"""Bytes of pages a request may cost beside its content."""
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """What one caller wants written, and the future that tells it."""
+
+    future: Future[int]
+    items: Sequence[Batch | Frame] = ()
+    rows: Sequence[Row] = ()
+    positions: Mapping[str, tuple[bytes | None, bytes | None]] = field(default_factory=dict)
+    trim_before: int = 0
+    """Drop frames that end before this offset; 0: none."""
+    size: int = field(init=False)
+    """Bytes it may take, at most: events are counted before compression."""
+
+    def __post_init__(self) -> None:
+        self.size = _OVERHEAD + sum(
+            len(item.body) + 64 * len(item.events) if isinstance(item, Batch) else len(item.data) for item in self.items
+        )
+
+
+@dataclass(slots=True)
+class Written:
+    """What came of one group."""
+
+    outcomes: list[tuple[Request, int | Exception]] = field(default_factory=list)
+    stored: list[Stored] = field(default_factory=list)
+    positions: dict[str, bytes | None] = field(default_factory=dict)
+    end: int = 0
+    first: int = 1
+    trimmed: int = 0
+    """Events dropped."""
+    used: int = 0
+    """Bytes of pages in use."""
+    full: str | None = None
+    """Why an append was refused."""
+    seconds: float = 0.0
+
+
+class Writer:
+    """Writes groups. Used by the I/O thread alone, except for `floor`."""
+
+    def __init__(
+        self, environment: lmdb.Environment, room: Room, *, log_id: str, clock: Clock, drop_oldest: bool
+    ) -> None:
+        self._environment = environment
+        self._room = room
+        self._log_id = log_id
+        self._clock = clock
+        self._drop_oldest = drop_oldest
+        self._frames, self._positions, self._rows, self._meta = (
+            environment.open_db(name) for name in (FRAMES, POSITIONS, ROWS, META)
+        )
+        self._page = environment.stat()["psize"]
+        self.floor = 0
+        """The lowest offset that somebody still needs: what ends before may be dropped to make room."""
+
+    def write(self, group: Sequence[Request]) -> Written:
+        """Write what can be written of a group; afterwards each request has its outcome."""
+        try:
+            return self._attempt(group)
+        except lmdb.MapFullError:
+            small = [request for request in group if not request.items]
+            if len(small) == len(group):
+                return self._failed(group, LogFull("no free page is left in the map", after=_AFTER_FULL))
+            written = self.write(small)
+            problem = LogFull(AT_MOST, after=_AFTER_FULL)
+            written.outcomes += [(request, problem) for request in group if request.items]
+            written.full = AT_MOST
+            return written
+        except (lmdb.Error, OSError) as problem:
+            return self._failed(group, Unavailable(f"the log could not be written: {problem}"))
+
+    def _failed(self, group: Sequence[Request], problem: Exception) -> Written:
+        """Nothing of the group was written; the state is read again from disk."""
+        written = self.state()
+        written.outcomes = [(request, problem) for request in group]
+        if isinstance(problem, LogFull):
+            written.full = str(problem)
+        return written
+
+    def state(self) -> Written:
+        """What is committed now: where the log begins and ends, bytes in use, all positions."""
+        with self._environment.begin() as txn:
+            end = read_tail(txn.get(b"tail", db=self._meta)).end
+            cursor = txn.cursor(self._frames)
+            first = offset_of(cursor.key()) if cursor.first() else end + 1
+            positions: dict[str, bytes | None] = {
+                name.decode(): bytes(value) for name, value in txn.cursor(self._positions)
+            }
+            return Written(end=end, first=first, used=self._used(txn), positions=positions)
+
+    def _attempt(self, group: Sequence[Request]) -> Written:
+        started = self._clock.monotonic()
+        written = Written()
+        with self._environment.begin(write=True, buffers=True) as txn:
+            going = self._admit(txn, group, written)
+            self._append(txn, going, written)
+            for request in going:
+                for row in request.rows:
+                    self._put(txn, self._rows, row_key(row.table, row.key), row.value)
+                if request.trim_before:
+                    written.trimmed += self._drop(txn, before=request.trim_before, at_most=TRIM_STEP)
+            for name, value in written.positions.items():
+                self._put(txn, self._positions, name.encode(), value)
+            cursor = txn.cursor(self._frames)
+            written.first = offset_of(cursor.key()) if cursor.first() else written.end + 1
+            written.used = self._used(txn)
+        written.seconds = self._clock.monotonic() - started
+        return written
+
+    @staticmethod
+    def _put(txn: lmdb.Transaction[memoryview], table: lmdb._Database, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            txn.delete(key, db=table)
+        else:
+            txn.put(key, value, db=table)
+
+    def _admit(
+        self, txn: lmdb.Transaction[memoryview], group: Sequence[Request], written: Written
+    ) -> list[Request]:
+        """Those of a group that are as expected and have room; the others get their outcome."""
+        going = []
+        used, end = self._used(txn), (self._environment.info()["last_pgno"] + 1) * self._page
+        need = 0
+        for request in group:
+            moved = self._moved(txn, request, written.positions)
+            if moved is not None:
+                written.outcomes.append((request, Moved(f"position {moved!r} is not what was expected")))
+                continue
+            if request.items:
+                reason = self._room.refuses(need + request.size, used=used, end=end)
+                if reason is not None and self._make_room(txn, reason, need + request.size, written):
+                    used = self._used(txn)
+                    reason = self._room.refuses(need + request.size, used=used, end=end)
+                if reason is not None:
+                    written.full = reason
+                    written.outcomes.append((request, LogFull(reason, after=_AFTER_FULL)))
+                    continue
+                need += request.size
+            written.positions.update((name, new) for name, (_, new) in request.positions.items())
+            going.append(request)
+        if not need:
+            self._room.keep_reserve(end)
+        return going
+
+    def _moved(
+        self, txn: lmdb.Transaction[memoryview], request: Request, changed: Mapping[str, bytes | None]
+    ) -> str | None:
+        for name, (expected, _) in request.positions.items():
+            now = changed[name] if name in changed else txn.get(name.encode(), db=self._positions)
+            if now != expected:
+                return name
+        return None
+
+    def _make_room(self, txn: lmdb.Transaction[memoryview], reason: str, need: int, written: Written) -> bool:
+        """Drop what may be dropped, a little more than needed; whether anything was."""
+        used = self._used(txn)
+        ahead = min(self._room.at_most // 64, TRIM_STEP)
+        excess = used + need - self._room.at_most + ahead if reason is not DISK else 2 * need
+        before = read_tail(txn.get(b"tail", db=self._meta)).end + 1 if self._drop_oldest else self.floor
+        dropped = self._drop(txn, before=before, at_most=excess) if excess > 0 else 0
+        written.trimmed += dropped
+        return dropped > 0
+
+    def _drop(self, txn: lmdb.Transaction[memoryview], *, before: int, at_most: int) -> int:
+        """Drop frames from the oldest on that end before an offset, until `at_most` bytes are free; how many events."""
+        end = read_tail(txn.get(b"tail", db=self._meta)).end
+        events = 0
+        target = self._used(txn) - at_most
+        cursor = txn.cursor(self._frames)
+        while cursor.first():
+            key = bytes(cursor.key())
+            following = offset_of(cursor.key()) if cursor.next() else end + 1
+            if following > before or self._used(txn) <= target:
+                break
+            txn.delete(key, db=self._frames)
+            events += following - offset_of(key)
+        return events
+
+    def _append(self, txn: lmdb.Transaction[memoryview], going: Sequence[Request], written: Written) -> None:
+        tail = read_tail(txn.get(b"tail", db=self._meta))
+        now = self._clock.now()
+        tail = tail._replace(accepted=max(tail.accepted, now))
+        began = tail.end
+        for item in _sealable(going):
+            if isinstance(item, Frame):
+                frame, events = item, None
+            else:
+                frame = seal(item, origin=self._log_id, first=tail.end + 1, accepted=tail.accepted)
+                events = item[0].events if len(item) == 1 else [event for batch in item for event in batch.events]
+            key, value, tail = tail.followed_by(frame, stored=now)
+            txn.put(key, value, append=True, db=self._frames)
+            written.stored.append(Stored(tail.last, frame, events))
+        if tail.end > began:
+            txn.put(b"tail", tail.pack(), db=self._meta)
+        written.end = tail.end
+        at = began
+        for request in going:
+            at += sum(len(item.events) if isinstance(item, Batch) else item.count for item in request.items)
+            written.outcomes.append((request, at))
+
+    def _used(self, txn: lmdb.Transaction[memoryview] | lmdb.Transaction[bytes]) -> int:
+        """Bytes of all pages that hold something."""
+        pages = 0
+        for table in (self._frames, self._rows, self._positions):
+            stat = txn.stat(table)
+            pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return pages * self._page
+
+
+def _sealable(going: Sequence[Request]) -> Iterator[Frame | list[Batch]]:
+    """The items in order, neighbouring batches of one space together as far as one frame holds them."""
+    together: list[Batch] = []
+    count = raw = 0
+    for request in going:
+        for item in request.items:
+            full = together and (
+                isinstance(item, Frame)
+                or item.space != together[0].space
+                or count + len(item.events) > MAX_COUNT
+                or raw + len(item.body) > MAX_RAW
+            )
+            if full:
+                yield together
+                together, count, raw = [], 0, 0
+            if isinstance(item, Frame):
+                yield item
+            else:
+                together.append(item)
+                count, raw = count + len(item.events), raw + len(item.body)
+    if together:
+        yield together
