@@ -1,0 +1,108 @@
+"""What must agree between the parts of a config.
+
+Reads plain values and passes over what has the wrong type (the models complain
+about that), so that these mistakes are named in the same run as all others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.app.fields import host_and_port, is_loopback
+from gateway.app.problems import unknown
+from gateway.core.errors import ConfigError
+from gateway.rules.dialects import compile_filter
+
+if TYPE_CHECKING:
+    from gateway.app.yaml import Document, Path, Value
+
+_BINDS: tuple[Path, ...] = (("api", "http"), ("api", "grpc"), ("federation", "listen"))
+
+
+def check(document: Document) -> None:
+    """Note every disagreement between the parts."""
+    _check_binds(document)
+    _check_peers(document)
+    _check_targets(document)
+    _check_regions(document)
+    _check_filters(document)
+    _check_renames(document)
+
+
+def _mapping(document: Document, *path: str) -> dict[str, Value]:
+    value = document.at(path)
+    return value if isinstance(value, dict) else {}
+
+
+def _subscriptions(document: Document) -> list[tuple[Path, dict[str, Value]]]:
+    found = _mapping(document, "subscriptions").items()
+    return [(("subscriptions", name), value) for name, value in found if isinstance(value, dict)]
+
+
+def _check_binds(document: Document) -> None:
+    if str(document.at(("insecure",))).lower() in ("true", "yes", "on", "1"):
+        return
+    for path in _BINDS:
+        address = document.at(path)
+        try:
+            host = host_and_port(address)[0] if isinstance(address, str) else "localhost"
+        except ValueError:
+            continue
+        if not is_loopback(host):
+            document.complain(
+                path,
+                "other machines can reach this address and clients are not authenticated, "
+                "expected a loopback address such as 127.0.0.1 (or `insecure: true` beside `region:`)",
+            )
+
+
+def _check_peers(document: Document) -> None:
+    region = document.at(("region",))
+    if isinstance(region, str) and region in _mapping(document, "federation", "peers"):
+        document.complain(("federation", "peers", region), "this is this node's own region, expected other regions")
+
+
+def _check_targets(document: Document) -> None:
+    sinks = _mapping(document, "sinks")
+    for path, subscription in _subscriptions(document):
+        target = subscription.get("to")
+        if isinstance(target, str) and target not in sinks:
+            document.complain((*path, "to"), unknown("sink", target, sinks))
+
+
+def _check_regions(document: Document) -> None:
+    own = document.at(("region",))
+    known = {own} if isinstance(own, str) else set()
+    known |= set(_mapping(document, "federation", "peers"))
+    for path, subscription in _subscriptions(document):
+        regions = subscription.get("from")
+        for index, region in enumerate(regions if isinstance(regions, list) else []):
+            if isinstance(region, str) and region not in known:
+                document.complain((*path, "from", index), unknown("region", region, known))
+
+
+def _check_filters(document: Document) -> None:
+    for path, subscription in _subscriptions(document):
+        written = subscription.get("filter")
+        if written is None:
+            continue
+        here = (*path, "filter")
+        try:
+            compile_filter(written, "")
+        except ConfigError as problem:
+            for text in problem.problems:
+                document.complain(here, text)
+
+
+def _check_renames(document: Document) -> None:
+    names = _mapping(document, "subscriptions")
+    taken: dict[str, str] = {}
+    for path, subscription in _subscriptions(document):
+        was = subscription.get("was")
+        if not isinstance(was, str):
+            continue
+        if was in names:
+            document.complain((*path, "was"), f"subscription {was!r} still exists, expected a name no longer used")
+        elif was in taken:
+            document.complain((*path, "was"), f"{taken[was]!r} says it was {was!r} too, expected one of them")
+        taken.setdefault(was, str(path[-1]))
