@@ -53,6 +53,24 @@ class Door(Protocol):
         ...
 
 
+class Publisher(Protocol):
+    """What the doors hand validated events to: their one way in."""
+
+    async def publish(
+        self, principal: str, space: str, events: Sequence[Event], *, packed: bytes | None = None, via: str
+    ) -> None:
+        """Return once every event is durable in the log, or known to be there already (a recent duplicate).
+
+        The caller has validated them. `packed` is the msgpack array of exactly
+        these events, when the caller has it, and saves packing them again.
+        `via` is the door's name in the metrics. Cancelled, some or all of the
+        events may be durable nevertheless.
+
+        :raises Unavailable: nothing was taken; `after` says when to try again. LogFull is one.
+        """
+        ...
+
+
 class Source(ABC):
     """Takes events from somewhere. `async with` it, then `run` it."""
 

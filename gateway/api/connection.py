@@ -1,0 +1,276 @@
+"""One HTTP connection: a task that answers its requests in order, and what may go wrong around it.
+
+    data_received ─▶ Requests ─▶ serve ─▶ the door's `handle` ─▶ write
+
+Deadlines are set here and looked at by the door, once a tick for all
+connections: a timer of its own for every request would cost more than parsing it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.api.answers import ACCEPTED, Answer, problem, render
+from gateway.api.http1 import BadRequest, Request, Requests
+
+if TYPE_CHECKING:
+    from gateway.api.limits import Limits
+
+log = logging.getLogger(__name__)
+
+_READ_AHEAD = 64 * 1024
+"""Bytes of later requests that are taken in while one is handled."""
+_LINGER = 2.0
+"""Seconds in which a client may read the last answer while we throw away what it still sends."""
+_RATE = 64 * 1024
+"""Bytes of a body that buy one more second."""
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Host(Protocol):
+    """The door, as its connections see it."""
+
+    limits: Limits
+    now: float
+    """Monotonic seconds, as of the last tick."""
+    date: str
+    """The wall clock as an HTTP date, as of the last tick."""
+    accepted: bytes
+    """The rendered 202 of this tick."""
+    held: int
+    """Bytes that all connections of this door hold."""
+    is_stopping: bool
+
+    async def handle(self, request: Request) -> Answer:
+        """Answer one request."""
+        ...
+
+    def admit(self, connection: Connection) -> bool:
+        """Start serving a new connection; False when there are too many."""
+        ...
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection that is gone."""
+        ...
+
+    def count(self, status: int) -> None:
+        """Count an answer."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """The transport's side and the serving side of one connection."""
+
+    def __init__(self, host: Host) -> None:
+        self.deadline = host.now + host.limits.idle_timeout
+        """Monotonic seconds after which `expire` is due."""
+        self._host = host
+        self._limits = host.limits
+        self._requests = Requests(host.limits)
+        self._transport: asyncio.Transport
+        self._task: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Future[None] | None = None
+        self._stage = "idle"
+        self._began = host.now
+        self._received = 0
+        self._held = 0
+        self._is_paused = False
+        self._is_choked = False
+        self._is_over = False
+        """Nothing more comes, or nothing more is wanted."""
+        self._is_ended = False
+        """The peer has sent its last byte."""
+
+    # what the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, or say that the house is full."""
+        self._transport = transport  # type: ignore[assignment]  # uvloop's are not asyncio.Transport by class
+        if not self._host.admit(self):
+            self._say(problem(503, "too many connections", headers=(("Retry-After", "1"),)), keep=False)
+            self._finish()
+
+    def started(self, task: asyncio.Task[None]) -> None:
+        """Remember the task that serves this connection."""
+        self._task = task
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in; wake the serving task."""
+        if self._is_over:
+            return
+        self._requests.feed(data)
+        self._received += len(data)
+        if self._waiting is not None:
+            self._wake()
+        elif self._requests.held > _READ_AHEAD and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """The peer sends no more but may still read: finish what is complete, then close."""
+        self._is_ended = True
+        if self._is_over:
+            return False
+        self._wake()
+        return True
+
+    def connection_lost(self, problem: Exception | None) -> None:
+        """The connection is gone; what is under way is finished, its answer goes nowhere."""
+        self._is_over = self._is_ended = True
+        self._is_choked = False
+        self._wake()
+        self._host.leave(self)
+
+    def pause_writing(self) -> None:
+        """The peer does not read its answers."""
+        self._is_choked = True
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._is_choked = False
+        self._wake()
+
+    # what the door calls
+
+    def stop(self) -> None:
+        """Close now if idle, else after the request under way."""
+        if self._stage == "idle" and not self._requests.held:
+            self._finish()
+            self._wake()
+
+    def abort(self) -> None:
+        """Cut it off."""
+        self._is_over = True
+        if self._task is not None:
+            self._task.cancel()
+        self._transport.abort()
+
+    def expire(self) -> None:
+        """The deadline has passed: say so where somebody listens, and close."""
+        match self._stage:
+            case "head" | "body":
+                self._say(problem(408, f"the {self._stage} of the request did not come in time"), keep=False)
+                self._linger()
+                self._wake()
+            case "answer" if not self._is_choked:
+                reason = f"not durable within {self._limits.answer_timeout:g} s; it may still become so"
+                self._say(problem(503, reason, headers=(("Retry-After", "1"),)), keep=False)
+                self._linger()
+                if self._task is not None:
+                    self._task.cancel()
+            case _:
+                self.abort()
+
+    # the serving task
+
+    async def serve(self) -> None:
+        """Answer one request after the other until the connection ends."""
+        try:
+            while not self._is_over:
+                request = self._requests.next()
+                if request is None:
+                    if self._is_ended:
+                        self._finish()
+                        return
+                    await self._more()
+                    continue
+                await self._answer(request)
+        except BadRequest as bad:
+            later = (("Retry-After", "1"),) if bad.status == 503 else ()
+            self._say(problem(bad.status, bad.detail, headers=later), keep=False)
+            self._linger()
+        finally:
+            self._hold(0)
+
+    async def _more(self) -> None:
+        """Wait for bytes, under the deadline of the stage the request is in."""
+        requests = self._requests
+        if requests.wants_continue:
+            requests.wants_continue = False
+            self._transport.write(_CONTINUE)
+        self._enter(requests.stage)
+        if self._stage == "body":
+            self.deadline = self._began + self._limits.body_timeout + self._received / _RATE
+            self._hold(requests.held)
+            if self._host.held > self._limits.held:
+                raise BadRequest(503, "the door holds too many unfinished requests, try again")
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+        await self._wait()
+
+    async def _answer(self, request: Request) -> None:
+        self._enter("answer")
+        size = len(request.body)
+        if size > _READ_AHEAD:
+            self._hold(size)
+        answer = await self._host.handle(request)
+        if self._held:
+            self._hold(0)
+        keep = request.keep and answer.keep and not self._host.is_stopping
+        if self._is_over:
+            return
+        if answer is ACCEPTED and keep:
+            self._transport.write(self._host.accepted)
+            self._host.count(202)
+        else:
+            self._say(answer, keep=keep, with_body=request.method != "HEAD")
+        if not keep:
+            self._linger()
+            return
+        while self._is_choked:
+            await self._wait()
+        self._enter("idle")
+
+    async def _wait(self) -> None:
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def _enter(self, stage: str) -> None:
+        """Note where the request is, and until when it may be there."""
+        if stage == self._stage:
+            return
+        limits = self._limits
+        self._stage = stage
+        self._began = self._host.now
+        self._received = 0
+        if stage == "answer":
+            self.deadline = self._began + limits.answer_timeout
+        elif stage == "idle":
+            self.deadline = self._began + limits.idle_timeout
+        else:
+            self.deadline = self._began + (limits.header_timeout if stage == "head" else limits.body_timeout)
+
+    def _hold(self, size: int) -> None:
+        self._host.held += size - self._held
+        self._held = size
+
+    def _say(self, answer: Answer, *, keep: bool, with_body: bool = True) -> None:
+        self._transport.write(render(answer, keep=keep, date=self._host.date, with_body=with_body))
+        self._host.count(answer.status)
+
+    def _linger(self) -> None:
+        """Close, but let the peer read the answer first: closing on unread bytes would reset the connection."""
+        self._is_over = True
+        self._stage = "linger"
+        self.deadline = self._host.now + _LINGER
+        if self._is_ended or not self._transport.can_write_eof():
+            self._finish()
+            return
+        self._transport.write_eof()
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def _finish(self) -> None:
+        self._is_over = True
+        self._transport.close()

@@ -1,0 +1,247 @@
+"""HTTP/1.1 requests out of bytes, without I/O (RFC 9112), as strict as a front door should be.
+
+Feed what came, then ask for the `next` request until it is None. Whatever two
+parsers could read in two ways is refused: bare LF, folded lines, a second
+Content-Length, Content-Length beside Transfer-Encoding, blanks before a colon.
+Memory is bounded by the limits: the head is counted while it comes, a body is
+refused by its Content-Length before the first byte of it, a chunked one as soon
+as it has grown too large.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.api.limits import Limits
+
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_line = re.compile(rf"({_TOKEN}) ([\x21-\x7e\x80-\U0010ffff]+) HTTP/([0-9])\.([0-9])\r\n")
+_field = re.compile(rf"^({_TOKEN}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\r\n", re.MULTILINE)
+_chunk = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
+_absolute = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
+_LONGEST_CHUNK_LINE = 256
+_ONCE = frozenset({"host", "content-length", "transfer-encoding", "content-type", "content-encoding", "expect"})
+_IDLE, _HEAD, _BODY = "idle", "head", "body"
+
+
+class BadRequest(Exception):
+    """Not a request we can read. The connection cannot be used afterwards."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+@dataclass(slots=True)
+class Request:
+    """One request with its whole body."""
+
+    method: str
+    path: str
+    """Without the query, not decoded."""
+    query: str
+    headers: list[tuple[str, str]]
+    """In order; names in lower case, values as UTF-8, other bytes as lone surrogates."""
+    fields: dict[str, str]
+    """The same; of a repeated name the last."""
+    keep: bool
+    """Whether the connection may go on after the answer."""
+    body: bytes = b""
+
+
+class Requests:
+    """The requests of one connection."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.stage = _IDLE
+        """`idle` between requests, `head` or `body` in the middle of one."""
+        self.wants_continue = False
+        """The client waits for `100 Continue` before it sends the body; clear it when told."""
+        self._limits = limits
+        self._pending = b""
+        self._at = 0
+        self._request: Request | None = None
+        self._body = bytearray()
+        self._left = 0
+        self._chunked = False
+        self._between = False
+        self._trailers = False
+
+    @property
+    def held(self) -> int:
+        """Bytes received and not yet given out."""
+        return len(self._pending) - self._at + len(self._body)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the peer."""
+        self._pending = self._pending[self._at :] + data if len(self._pending) > self._at else data
+        self._at = 0
+
+    def next(self) -> Request | None:
+        """The next complete request; None while more bytes are needed.
+
+        :raises BadRequest: the answer is its status, then the connection is closed.
+        """
+        if self._request is None and not self._read_head():
+            return None
+        if not (self._read_chunks() if self._chunked else self._read_body()):
+            return None
+        request = self._request
+        self._request = None
+        self._chunked = self.wants_continue = False
+        self.stage = _IDLE
+        return request
+
+    def _read_head(self) -> bool:
+        pending = self._pending
+        while pending.startswith(b"\r\n", self._at):  # RFC 9112 2.2: empty lines before a request line
+            self._at += 2
+        end = pending.find(b"\r\n\r\n", self._at)
+        if (len(pending) if end < 0 else end) - self._at > self._limits.head:
+            raise BadRequest(431, f"the head of the request is larger than {self._limits.head} bytes")
+        if end < 0:
+            self.stage = _HEAD if len(pending) > self._at else _IDLE
+            return False
+        head = pending[self._at : end + 2].decode("utf-8", "surrogateescape")
+        self._at = end + 4
+        self._request = self._parse(head)
+        self.stage = _BODY
+        return True
+
+    def _parse(self, head: str) -> Request:
+        line = _line.match(head)
+        if line is None:
+            raise BadRequest(400, "the request line is not METHOD TARGET HTTP/1.1")
+        method, target, major, minor = line.groups()
+        if major != "1":
+            raise BadRequest(505, f"HTTP/{major}.{minor} is not spoken here, HTTP/1.1 is")
+        fields = _field.findall(head, line.end())
+        if len(fields) != head.count("\n") - 1:
+            raise BadRequest(400, "a header field is not NAME: VALUE on one line that ends with CR LF")
+        if len(fields) > self._limits.fields:
+            raise BadRequest(431, f"more than {self._limits.fields} header fields")
+        headers = [(name.lower(), value.rstrip(" \t")) for name, value in fields]
+        named = dict(headers)
+        if len(named) != len(headers):
+            _refuse_repeated(headers)
+        if minor != "0" and "host" not in named:
+            raise BadRequest(400, "the header field Host is missing")
+        path, _, query = _origin(target).partition("?")
+        options = named.get("connection", "").lower()
+        keep = "close" not in options if minor != "0" else "keep-alive" in options
+        self._expect(named, modern=minor != "0")
+        return Request(method, path, query, headers, named, keep)
+
+    def _expect(self, named: dict[str, str], *, modern: bool) -> None:
+        """Read from the head how the body will come (RFC 9112 6.3)."""
+        length, coding = named.get("content-length"), named.get("transfer-encoding")
+        self._left = 0
+        if coding is not None:
+            if length is not None or not modern:
+                raise BadRequest(400, "Transfer-Encoding beside Content-Length, or in HTTP/1.0")
+            if coding.lower() != "chunked":
+                raise BadRequest(501, f"Transfer-Encoding {coding!r} is not supported, chunked is")
+            self._chunked, self._between, self._trailers = True, False, False
+        elif length is not None:
+            if not (length.isascii() and length.isdigit() and len(length) < 16):
+                raise BadRequest(400, "Content-Length is not a number")
+            self._left = int(length)
+            if self._left > self._limits.request:
+                raise self._too_large(f"{self._left} bytes")
+        expect = named.get("expect")
+        if expect is not None:
+            if expect.lower() != "100-continue":
+                raise BadRequest(417, f"the expectation {expect!r} cannot be met")
+            self.wants_continue = modern and (self._chunked or self._left > 0)
+
+    def _too_large(self, size: str) -> BadRequest:
+        return BadRequest(413, f"the body has {size}, allowed are {self._limits.request}")
+
+    def _read_body(self) -> bool:
+        assert self._request is not None
+        there = len(self._pending) - self._at
+        if not self._body and there >= self._left:  # nearly always: the body came with its head
+            self._request.body = self._pending[self._at : self._at + self._left]
+            self._at += self._left
+            return True
+        taken = min(there, self._left - len(self._body))
+        self._body += memoryview(self._pending)[self._at : self._at + taken]
+        self._at += taken
+        if len(self._body) < self._left:
+            return False
+        self._request.body = bytes(self._body)
+        self._body = bytearray()
+        return True
+
+    def _read_chunks(self) -> bool:
+        """Take the chunks that are there; True when the last one and the trailers are (RFC 9112 7.1)."""
+        assert self._request is not None
+        while not self._trailers:
+            if self._left:
+                taken = min(self._left, len(self._pending) - self._at)
+                self._body += memoryview(self._pending)[self._at : self._at + taken]
+                self._at += taken
+                self._left -= taken
+                if self._left:
+                    return False
+            if not self._read_chunk_line():
+                return False
+        if not self._skip_trailers():
+            return False
+        self._request.body = bytes(self._body)
+        self._body = bytearray()
+        return True
+
+    def _read_chunk_line(self) -> bool:
+        at = self._at
+        if self._between:
+            if len(self._pending) - at < 2:
+                return False
+            if not self._pending.startswith(b"\r\n", at):
+                raise BadRequest(400, "a chunk does not end where it said")
+            at += 2
+        line = _chunk.match(self._pending, at, at + _LONGEST_CHUNK_LINE)
+        if line is None:
+            if len(self._pending) - at >= _LONGEST_CHUNK_LINE or b"\n" in self._pending[at:]:
+                raise BadRequest(400, "a chunk does not begin with its size")
+            return False
+        self._at = line.end()
+        self._left = int(line[1], 16)
+        self._between = self._left > 0
+        self._trailers = self._left == 0
+        if len(self._body) + self._left > self._limits.request:
+            raise self._too_large("more bytes")
+        return True
+
+    def _skip_trailers(self) -> bool:
+        if self._pending.startswith(b"\r\n", self._at):
+            self._at += 2
+            return True
+        end = self._pending.find(b"\r\n\r\n", self._at)
+        if (len(self._pending) if end < 0 else end) - self._at > self._limits.head:
+            raise BadRequest(431, f"the trailers are larger than {self._limits.head} bytes")
+        if end < 0:
+            return False
+        self._at = end + 4
+        return True
+
+
+def _refuse_repeated(headers: list[tuple[str, str]]) -> None:
+    names = [name for name, _ in headers]
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise BadRequest(400, f"the header field {name} is there more than once")
+
+
+def _origin(target: str) -> str:
+    """The path and query of a request target; of an absolute one what follows its authority."""
+    if target.startswith("/") or target == "*":
+        return target
+    absolute = _absolute.match(target)
+    if absolute is None:
+        raise BadRequest(400, "the request target is neither a path nor an http URL")
+    return target[absolute.end() :] or "/"
