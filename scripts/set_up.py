@@ -61,7 +61,7 @@ class Environment:
 ENVIRONMENTS = {
     "project": Environment(".venv", LOCK, with_project=True),
     "ministack": Environment(".venv-ministack", "requirements-ministack.lock"),
-    "proto": Environment(".venv-proto", requirements=("grpcio-tools==1.81.1", "mypy-protobuf==5.1.0")),
+    "proto": Environment(".venv-proto", requirements=("grpcio-tools==1.81.1",)),
     "lock": Environment(".venv-lock", requirements=("uv>=0.13,<1",)),
 }
 
