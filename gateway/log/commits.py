@@ -17,12 +17,12 @@ from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import Unavailable
-from gateway.log.writing import Request, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.log.writing import Writer
+    from gateway.log.wake import Wakers
+    from gateway.log.writing import Request, Writer, Written
 
 GROUP: Final = 8 * 1024 * 1024
 """Bytes of requests in one transaction, about."""
@@ -33,8 +33,9 @@ QUEUE: Final = 32 * 1024 * 1024
 class Commits:
     """A queue of requests and the one thread that writes them."""
 
-    def __init__(self, writer: Writer, landed: Callable[[Written], None]) -> None:
+    def __init__(self, writer: Writer, wakers: Wakers, landed: Callable[[Written], None]) -> None:
         self._writer = writer
+        self._wakers = wakers
         self._landed = landed
         self._queue: SimpleQueue[Request | None] = SimpleQueue()
         self._queued = 0
@@ -104,6 +105,8 @@ class Commits:
                 going = [request for request in group if not request.future.cancelled()]
                 written = self._writer.write(going) if going else None
                 self._loop.call_soon_threadsafe(self._land, group, written)
+                if written is not None and written.stored:
+                    self._wakers.ring()
         finally:
             self._loop.call_soon_threadsafe(self._end)
 

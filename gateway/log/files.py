@@ -32,7 +32,7 @@ WAKE: Final = "wake"
 MAX_READERS: Final = 254
 
 _META = struct.Struct("=16xIIQQ IHHQQQQQ 48x QQ")
-"""A meta page of LMDB 0.9, 64 bit: magic, version, address, map size, the free list's record, last page, transaction."""
+"""A meta page of LMDB 0.9, 64 bit: magic, version, address, map size, free list, last page, transaction."""
 _MAGIC = 0xBEEFC0DE
 
 

@@ -53,7 +53,7 @@ LINKED_SIZE: Final = HEAD_SIZE + PREFIX.size
 class Head(NamedTuple):
     """What stands before every stored frame."""
 
-    count: int
+    events: int
     previous: int
     """First offset of the frame before; 0: this was the log's first."""
     link: int
@@ -90,7 +90,7 @@ class Tail(NamedTuple):
         return key_of(first), value, Tail(self.end + frame.count, first, link_of(value), self.accepted, high)
 
 
-def read_tail(value: bytes | None) -> Tail:
+def read_tail(value: bytes | memoryview | None) -> Tail:
     """The tail as stored; None: a new log's."""
     return Tail() if value is None else Tail(*_TAIL.unpack(value))
 

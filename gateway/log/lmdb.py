@@ -15,8 +15,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, TypeVarTuple
 
 from gateway.core import telemetry
 from gateway.core.clock import Clock, SystemClock
@@ -24,14 +23,18 @@ from gateway.core.errors import ConfigError, Damaged, Diverged, Trimmed
 from gateway.core.frame import Batch, Frame
 from gateway.core.records import Page, Position, Row
 from gateway.log.commits import Commits
-from gateway.log.files import DATA, DirectoryLock, open_environment
+from gateway.log.damage import AFTER_CRASH, Problem, verify_apart
+from gateway.log.files import DATA, DirectoryLock, open_environment, read_meta
 from gateway.log.layout import DAMAGED, DATABASES, FORMAT, MAX_KEY, MAX_NAME, MAX_TABLE, META, key_of
 from gateway.log.reading import Files
 from gateway.log.room import Room, map_size_for
 from gateway.log.tail import Tail
+from gateway.log.trimming import Trimming
+from gateway.log.wake import Wakers
 from gateway.log.writing import Request, Writer, Written
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     import lmdb
@@ -45,6 +48,10 @@ Positions = Mapping[str, tuple[bytes | None, bytes | None]]
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _READERS: Final = 2
 """Threads that read what is no longer in memory."""
+_TIDY: Final = 1.0
+"""Seconds between two looks at what may be trimmed."""
+_READER_CHECK: Final = 60.0
+"""Seconds between two looks for readers that died without leaving."""
 
 
 class LmdbLog:
@@ -75,6 +82,7 @@ class LmdbLog:
         self._used = 0
         self._full: str | None = None
         self._position_of: dict[str, bytes] = {}
+        self._trimming = Trimming()
 
     async def __aenter__(self) -> Self:
         """Check the files, lock the directory, start the I/O thread.
@@ -86,12 +94,36 @@ class LmdbLog:
         async with AsyncExitStack() as stack:
             self._executor = ThreadPoolExecutor(_READERS, thread_name_prefix="log reader")
             stack.callback(self._executor.shutdown)
-            await self._in_executor(self._open, stack)
-            self._commits = Commits(self._writer, self._landed)
+            lock = await self._in_executor(DirectoryLock, self._path)
+            stack.callback(lock.close)
+            damaged = [] if lock.was_clean else await self._check_after_crash()
+            await self._in_executor(self._open, stack, lock)
+            self._commits = Commits(self._writer, self._wakers, self._landed)
             self._commits.start()
             stack.push_async_callback(self._commits.close)
+            for problem in damaged:
+                await self._set_aside(problem.first, problem.last, problem.reason)
             self._open_things = stack.pop_all()
         return self
+
+    async def _check_after_crash(self) -> list[Problem]:
+        """Walk the files in a process of their own; the frames that cannot be used."""
+        if read_meta(self._path / DATA) is None:
+            return []
+        report = await verify_apart(self._path, at_most=AFTER_CRASH, is_quiet=True)
+        log.info(
+            "log checked after an unclean stop",
+            extra={"frames": report.frames, "problems": len(report.problems), "seconds": report.seconds},
+        )
+        if report.broken is not None:
+            raise Damaged(f"{self._path}: {report.broken}")
+        for problem in report.problems:
+            if not problem.is_frame:
+                log.error(
+                    "log chain is broken",
+                    extra={"first": problem.first, "last": problem.last, "reason": problem.reason},
+                )
+        return [problem for problem in report.problems if problem.is_frame]
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
@@ -99,21 +131,20 @@ class LmdbLog:
         """Commit what is queued and close; readers that wait are told by Unavailable."""
         await self._open_things.aclose()
 
-    def _open(self, stack: AsyncExitStack) -> None:
-        lock = DirectoryLock(self._path)
-        stack.callback(lock.close)
+    def _open(self, stack: AsyncExitStack, lock: DirectoryLock) -> None:
         environment = open_environment(self._path, map_size=map_size_for(self._at_most), write=True)
         stack.callback(environment.close)
         for name in DATABASES:
             environment.open_db(name)
         self.log_id = _identify(environment, self._region, self._node)
         environment.reader_check()
+        self._environment = environment
         self._files = Files(environment)
+        self._wakers = Wakers(self._path)
+        stack.callback(self._wakers.close)
         room = Room(self._path / DATA, at_most=self._at_most, clock=self._clock)
         stack.callback(room.close)
-        self._writer = Writer(
-            environment, room, log_id=self.log_id, clock=self._clock, drop_oldest=self._drop_oldest
-        )
+        self._writer = Writer(environment, room, log_id=self.log_id, clock=self._clock, drop_oldest=self._drop_oldest)
         state = self._writer.state()
         self._tail = Tail(state.end, limit=self._tail_limit)
         self._landed(state)
@@ -154,13 +185,74 @@ class LmdbLog:
                 self._position_of.pop(name, None)
             else:
                 self._position_of[name] = value
+        if written.stored or written.end != self._tail.end:
+            self._tail.extend(written.stored, end=written.end)
+            telemetry.log_end_offset.set(written.end)
+            telemetry.log_commit_seconds.observe(written.seconds)
         if written.first != self._first:
             self._first = written.first
             self._tail.drop_before(written.first)
-        if written.stored or written.end != self._tail.end:
-            self._tail.extend(written.stored, end=written.end)
+            telemetry.log_first_offset.set(written.first)
+            telemetry.log_trimmed_events.inc(written.trimmed)
+            self._trimming.moved(written.first)
         self._used = written.used
-        self._full = written.full
+        telemetry.log_size_bytes.set(written.used)
+        if written.refused is not None:
+            self._writer.floor = self._trimming.floor(self.end)
+            self._note_full(written.refused)
+        elif written.stored or written.has_room:
+            self._note_full(None)
+
+    def _note_full(self, reason: str | None) -> None:
+        if (reason is None) == (self._full is None):
+            return
+        self._full = reason
+        telemetry.log_full.set(reason is not None)
+        if reason is None:
+            log.info("log takes events again", extra={"log": self.log_id})
+        else:
+            log.error("log is full", extra={"log": self.log_id, "reason": reason})
+
+    @property
+    def holds(self) -> Callable[[], Mapping[str, int]]:
+        """Gives, per reader, the lowest offset it still needs. Set it before `maintain` runs."""
+        return self._trimming.holds
+
+    @holds.setter
+    def holds(self, holds: Callable[[], Mapping[str, int]]) -> None:
+        self._trimming.holds = holds
+
+    @property
+    def on_gap(self) -> Callable[[str, int, int, int], None]:
+        """Called with (reader, first, last, count) when a reader lost these offsets to trimming."""
+        return self._trimming.on_gap
+
+    @on_gap.setter
+    def on_gap(self, on_gap: Callable[[str, int, int, int], None]) -> None:
+        self._trimming.on_gap = on_gap
+
+    async def maintain(self) -> None:
+        """Trim, notice when there is room again, clear away readers that died; until cancelled."""
+        checked = self._clock.monotonic()
+        while True:
+            await self.tidy()
+            if self._clock.monotonic() - checked >= _READER_CHECK:
+                checked = self._clock.monotonic()
+                await self._in_executor(self._environment.reader_check)
+            await self._clock.sleep(_TIDY)
+
+    async def tidy(self) -> None:
+        """Drop what is older than `keep` and nobody needs, once; what is younger may go when room is needed."""
+        floor = self._writer.floor = self._trimming.floor(self.end)
+        if self._keep is not None and self._first < floor:
+            expired = await self._in_executor(self._files.stored_since, self._clock.now() - self._keep)
+            await self.trim(min(floor, expired))
+        if self._full is not None:
+            await self._submit((), (), {})
+
+    def health(self) -> str | None:
+        """Why events cannot be appended; None when they can."""
+        return self._full if self._commits.is_running else "the log's writer has stopped"
 
     async def read(self, *, after: Position, limit: int) -> Page:
         """Return frames after a position, or wait; see `LogReader.read`."""
@@ -199,7 +291,7 @@ class LmdbLog:
         telemetry.log_damaged_frames.inc()
         await self.write([Row(DAMAGED, key_of(first), last.to_bytes(8, "big") + reason.encode())])
 
-    async def _in_executor(self, work: Callable[[Unpack[_Args]], _Result], *args: Unpack[_Args]) -> _Result:
+    async def _in_executor(self, work: Callable[[*_Args], _Result], *args: *_Args) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
 
     @property

@@ -7,20 +7,23 @@ silence: a page names them in `gaps`.
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import lmdb
 
 from gateway.codec.frames import parse
-from gateway.core.errors import Damaged, Diverged, Trimmed, Unavailable
+from gateway.core.errors import ConfigError, Damaged, Diverged, Trimmed, Unavailable
 from gateway.core.records import Page, Position, Stored
 from gateway.log.layout import (
     DAMAGED,
+    FORMAT,
     FRAMES,
     HEAD_SIZE,
     META,
     POSITIONS,
     ROWS,
+    Head,
     key_of,
     offset_of,
     read_head,
@@ -29,14 +32,17 @@ from gateway.log.layout import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 
 class Files:
     """The data file as readers see it; every call is one short transaction."""
 
-    def __init__(self, environment: lmdb.Environment) -> None:
+    def __init__(self, environment: lmdb.Environment, *, turn: AbstractContextManager[object] | None = None) -> None:
         self._environment = environment
+        self._turn = turn if turn is not None else nullcontext()
+        """Taken by each call where the map may be replaced, since the writer is another process."""
         self._frames, self._positions, self._rows, self._meta = (
             environment.open_db(name, create=False) for name in (FRAMES, POSITIONS, ROWS, META)
         )
@@ -107,8 +113,26 @@ class Files:
             if frame.hash_at(after.offset - first)[:8] != after.hash:
                 raise Diverged(f"another record at offset {after.offset}: this log was restored from a snapshot")
 
+    def log_id(self) -> str:
+        """`region/node@epoch`, as kept in the files.
+
+        :raises ConfigError: the files are of a newer format.
+        """
+        if int(self.meta(b"format") or b"0") > FORMAT:
+            raise ConfigError(f"the log is of a newer format, this build reads {FORMAT}: use a newer isthmus")
+        region, node, epoch = ((self.meta(name) or b"").decode() for name in (b"region", b"node", b"epoch"))
+        return f"{region}/{node}@{epoch}"
+
     def seek(self, accepted: float) -> int:
         """The offset to read after in order to see everything accepted at that time or later."""
+        return self._search(lambda head: head.high >= accepted) - 1
+
+    def stored_since(self, moment: float) -> int:
+        """The first offset of a frame that was appended at that moment or later; end + 1 when none was."""
+        return self._search(lambda head: head.stored >= moment)
+
+    def _search(self, is_wanted: Callable[[Head], bool]) -> int:
+        """The first offset of the first frame that is wanted, where all after a wanted one are; else end + 1."""
         with self._begin() as txn:
             end = read_tail(txn.get(b"tail", db=self._meta)).end
             cursor = txn.cursor(self._frames)
@@ -118,19 +142,11 @@ class Files:
                 middle = (low + high) // 2
                 _seek(cursor, middle)
                 first = offset_of(cursor.key())
-                if read_head(cursor.value()).high >= accepted:
-                    high = min(first, middle)
+                if is_wanted(read_head(cursor.value())):
+                    high = first
                 else:
                     low = offset_of(cursor.key()) if cursor.next() else end + 1
-            return low - 1
-
-    def stored_before(self, moment: float) -> int:
-        """The first offset of a frame that was appended at that moment or later; end + 1 when none was."""
-        with self._begin() as txn:
-            for key, value in txn.cursor(self._frames):
-                if read_head(value).stored >= moment:
-                    return offset_of(key)
-            return read_tail(txn.get(b"tail", db=self._meta)).end + 1
+            return low
 
     def position(self, name: str) -> bytes | None:
         """The committed position of that name."""
@@ -158,14 +174,21 @@ class Files:
                 found.append((bytes(key[len(prefix) :]), bytes(value)))
         return found
 
-    def _begin(self) -> lmdb.Transaction[memoryview]:
-        try:
-            return self._environment.begin(buffers=True)
-        except lmdb.MapResizedError:
-            self._environment.set_mapsize(0)
-            return self._environment.begin(buffers=True)
-        except lmdb.Error as problem:
-            raise Unavailable(f"the log could not be read: {problem}") from problem
+    @contextmanager
+    def _begin(self) -> Iterator[lmdb.Transaction[memoryview]]:
+        with self._turn:
+            try:
+                try:
+                    txn = self._environment.begin(buffers=True)
+                except lmdb.MapResizedError:
+                    self._environment.set_mapsize(0)
+                    txn = self._environment.begin(buffers=True)
+                with txn:
+                    yield txn
+            except (lmdb.CorruptedError, lmdb.PageNotFoundError) as problem:
+                raise Damaged(f"the log's tree is damaged: {problem}") from problem
+            except lmdb.Error as problem:
+                raise Unavailable(f"the log could not be read: {problem}") from problem
 
 
 def _seek(cursor: lmdb.Cursor[memoryview], offset: int) -> bool:
@@ -178,7 +201,7 @@ def _seek(cursor: lmdb.Cursor[memoryview], offset: int) -> bool:
 def _stored(first: int, last: int, value: memoryview) -> Stored:
     head = read_head(value)
     frame = parse(bytes(value[HEAD_SIZE:]))
-    if not frame.count == head.count == last - first + 1:
+    if not frame.count == head.events == last - first + 1:
         raise Damaged(f"frame of {frame.count} events stands for {last - first + 1}")
     return Stored(first, frame)
 

@@ -68,10 +68,6 @@ class Room:
             return None
         return DISK
 
-    def keep_reserve(self, end: int) -> None:
-        """Allocate the reserve behind the last page, if the disk allows."""
-        self._reaches(end + self.reserve)
-
     def _reaches(self, size: int) -> bool:
         """Whether that many bytes are allocated, after trying."""
         if size <= self.allocated:

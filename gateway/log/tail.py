@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _EVENT = 600
 """Bytes of Python objects around one decoded event, about."""
 
+_SLACK = 64
+"""Frames forgotten before the list is cut."""
+
 
 class Tail:
     """Frames with consecutive offsets up to the end of the log, within a bound of bytes."""
@@ -118,7 +121,7 @@ class Tail:
         self._start += 1
 
     def _compact(self) -> None:
-        if self._start > 64 and self._start * 2 > len(self._frames):
+        if self._start > _SLACK and self._start * 2 > len(self._frames):
             del self._frames[: self._start]
             self._opened -= self._start
             self._start = 0

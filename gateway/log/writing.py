@@ -1,7 +1,7 @@
 """Writer: one group of requests inside one transaction, synchronously.
 
-    positions as expected? ─▶ room? ─▶ seal, chain, put ─▶ rows, positions ─▶ commit (fsync)
-         └─ Moved: only this one      └─ LogFull: only this one       └─ fails: all of the group
+Positions as expected? ─▶ room? ─▶ seal, chain, put ─▶ rows, positions ─▶ commit (fsync).
+A position that moved or a lack of room fails only that request; a commit fails its group.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.codec.frames import seal
 from gateway.core.errors import LogFull, Moved, Unavailable
 from gateway.core.frame import MAX_COUNT, MAX_RAW, Batch, Frame
 from gateway.core.records import Row, Stored
-from gateway.log.layout import FRAMES, META, POSITIONS, ROWS, key_of, offset_of, read_tail, row_key
+from gateway.log.layout import FRAMES, META, POSITIONS, ROWS, offset_of, read_tail, row_key
 from gateway.log.room import AT_MOST, DISK, Room
 
 if TYPE_CHECKING:
@@ -63,8 +63,10 @@ class Written:
     """Events dropped."""
     used: int = 0
     """Bytes of pages in use."""
-    full: str | None = None
-    """Why an append was refused."""
+    refused: str | None = None
+    """Why an append was refused for lack of room."""
+    has_room: bool = True
+    """Whether an append would find room now."""
     seconds: float = 0.0
 
 
@@ -97,7 +99,7 @@ class Writer:
             written = self.write(small)
             problem = LogFull(AT_MOST, after=_AFTER_FULL)
             written.outcomes += [(request, problem) for request in group if request.items]
-            written.full = AT_MOST
+            written.refused = AT_MOST
             return written
         except (lmdb.Error, OSError) as problem:
             return self._failed(group, Unavailable(f"the log could not be written: {problem}"))
@@ -107,7 +109,7 @@ class Writer:
         written = self.state()
         written.outcomes = [(request, problem) for request in group]
         if isinstance(problem, LogFull):
-            written.full = str(problem)
+            written.refused = str(problem)
         return written
 
     def state(self) -> Written:
@@ -147,9 +149,7 @@ class Writer:
         else:
             txn.put(key, value, db=table)
 
-    def _admit(
-        self, txn: lmdb.Transaction[memoryview], group: Sequence[Request], written: Written
-    ) -> list[Request]:
+    def _admit(self, txn: lmdb.Transaction[memoryview], group: Sequence[Request], written: Written) -> list[Request]:
         """Those of a group that are as expected and have room; the others get their outcome."""
         going = []
         used, end = self._used(txn), (self._environment.info()["last_pgno"] + 1) * self._page
@@ -165,14 +165,14 @@ class Writer:
                     used = self._used(txn)
                     reason = self._room.refuses(need + request.size, used=used, end=end)
                 if reason is not None:
-                    written.full = reason
+                    written.refused = reason
                     written.outcomes.append((request, LogFull(reason, after=_AFTER_FULL)))
                     continue
                 need += request.size
             written.positions.update((name, new) for name, (_, new) in request.positions.items())
             going.append(request)
         if not need:
-            self._room.keep_reserve(end)
+            written.has_room = self._room.refuses(min(TRIM_STEP, self._room.at_most // 32), used=used, end=end) is None
         return going
 
     def _moved(
@@ -220,7 +220,7 @@ class Writer:
             else:
                 frame = seal(item, origin=self._log_id, first=tail.end + 1, accepted=tail.accepted)
                 events = item[0].events if len(item) == 1 else [event for batch in item for event in batch.events]
-            key, value, tail = tail.followed_by(frame, stored=now)
+            key, value, tail = tail.followed_by(frame, stored=tail.accepted)
             txn.put(key, value, append=True, db=self._frames)
             written.stored.append(Stored(tail.last, frame, events))
         if tail.end > began:
