@@ -58,6 +58,8 @@ link_events = _counter("link_events", "Events appended from another region", "or
 link_up = _gauge("link_up", "1 while the link's stream is open", "origin")
 link_lag_events = _gauge("link_lag_events", "Offsets between the origin's end and this link's position", "origin")
 link_bytes = _counter("link_bytes", "Bytes of frames received", "origin")
+link_refused_frames = _counter("link_refused_frames", "Pages of another region that failed their checks", "origin")
+link_new_logs = _counter("link_new_logs", "Nodes of another region that came back with a new log", "origin")
 served_events = _counter("served_events", "Events handed to a reading region", "region")
 
 # doors and loops

@@ -1,0 +1,111 @@
+"""Interest: what this region wants from each other, and what that means at the log that is read.
+
+An interest is the JSON of one filter (the union of the subscriptions' own),
+empty for everything. It has a version, so that a reader learns from which
+offset on it holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from gateway.core.errors import IsthmusError
+from gateway.rules.dialects import compile_filter, union
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gateway.core.event import Event
+
+EVERYTHING = ""
+
+
+class Interest(NamedTuple):
+    """What one region wants from another."""
+
+    version: int
+    """Grows with every change, within one process."""
+    expression: str
+    """JSON of a filter; empty: everything."""
+    since: float | None
+    """Where a log without a position is begun: accepted at this time or later; None: at its first record."""
+
+
+class Wanted(NamedTuple):
+    """What one subscription wants of one region."""
+
+    filter: Mapping[str, object] | Sequence[object] | None
+    """As in the configuration; None: everything."""
+    since: float | None
+    """Its creation, seconds since 1970; None: from the earliest."""
+
+
+class Interests:
+    """The current interest in every region; links wait on it for changes."""
+
+    def __init__(self) -> None:
+        self._current: dict[str, Interest] = {}
+        self._version = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def regions(self) -> frozenset[str]:
+        """The regions somebody here wants something from."""
+        return frozenset(self._current)
+
+    def of(self, region: str) -> Interest | None:
+        """The interest in that region; None: nobody wants anything."""
+        return self._current.get(region)
+
+    def want(self, region: str, wanted: Sequence[Wanted]) -> int:
+        """Replace what is wanted from a region by the union of these; none: nothing. Return the version."""
+        before = self._current.get(region)
+        if not wanted:
+            if self._current.pop(region, None):
+                self._announce()
+            return self._version
+        since = None if any(one.since is None for one in wanted) else min(one.since or 0.0 for one in wanted)
+        expression = _expression(wanted)
+        if before is not None and (before.expression, before.since) == (expression, since):
+            return before.version
+        self._version += 1
+        self._current[region] = Interest(self._version, expression, since)
+        self._announce()
+        return self._version
+
+    async def changed(self) -> None:
+        """Wait for the next change in any region."""
+        await self._changed.wait()
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _expression(wanted: Sequence[Wanted]) -> str:
+    filters = [one.filter for one in wanted if one.filter]
+    if len(filters) < len(wanted):
+        return EVERYTHING
+    return msgspec.json.encode(union(filters)).decode()
+
+
+class Compiled(NamedTuple):
+    """An interest at the log that is read."""
+
+    matches: Callable[[Event], bool] | None
+    """None: everything matches, and nothing needs to be opened."""
+    problem: str
+    """Why it could not be compiled (everything matches then); empty: it could."""
+
+
+def compile_interest(expression: str) -> Compiled:
+    """Compile a peer's expression. One that cannot be compiled counts as true: too much is sent, never too little."""
+    if expression == EVERYTHING:
+        return Compiled(None, "")
+    try:
+        return Compiled(compile_filter(msgspec.json.decode(expression), "interest"), "")
+    except (msgspec.DecodeError, IsthmusError, RecursionError) as problem:
+        return Compiled(None, f"{type(problem).__name__}: {problem}"[:500])
