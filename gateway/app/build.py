@@ -1,0 +1,139 @@
+"""Build: from the configuration to the parts of a node."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from federation.interest import Wanted
+from gateway.api.limits import Limits
+from gateway.app import catalog
+from gateway.core.retry import Retry
+from gateway.flow.ingest import Ingest
+from gateway.flow.subscription import Subscription
+from gateway.log.lmdb import LmdbLog
+from gateway.rules.dialects import compile_filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.app import config as written
+    from gateway.app.connections import Connection
+    from gateway.core.clock import Clock
+    from gateway.core.contracts import Door, Sink
+    from gateway.core.event import Event
+    from gateway.core.records import Store
+    from gateway.flow.dead_letters import DeadLetters
+    from gateway.flow.subscription import Prepare
+
+SPACE = "main"
+"""The space of everything, until there are others."""
+
+
+def open_log(config: written.Config, clock: Clock) -> LmdbLog:
+    """The node's log, not yet entered."""
+    return LmdbLog(
+        config.data,
+        region=config.region,
+        node=config.node,
+        at_most=config.log.at_most,
+        keep=config.log.keep,
+        full=config.log.full,
+        tail=config.log.tail,
+        clock=clock,
+    )
+
+
+def sink(configured: Connection) -> Sink:
+    """A configured sink, not yet entered."""
+    return catalog.sink(configured.connector).build(configured.settings)
+
+
+async def run_source(configured: Connection, door: Door) -> None:
+    """Connect a configured source and run it; anew each time it is called."""
+    async with catalog.source(configured.connector).build(configured.settings) as source:
+        await source.run(door)
+
+
+def subscription(name: str, configured: written.Subscription) -> Subscription:
+    """A configured subscription, its filter compiled."""
+    retry = configured.retry
+    return Subscription(
+        name=name,
+        prepare=_prepare(configured),
+        regions=frozenset(configured.from_),
+        order_by=configured.order_by,
+        lanes=configured.lanes,
+        batch=configured.batch,
+        retry=Retry(first=retry.first, longest=retry.longest, give_up=retry.give_up),
+        start=configured.start,
+        poison=configured.poison,
+        stamp=configured.stamp,
+        paused=configured.paused,
+        was=configured.was,
+    )
+
+
+def _prepare(configured: written.Subscription) -> Prepare:
+    if configured.filter is None:
+        return _everything
+    return partial(_chosen, compile_filter(configured.filter))
+
+
+def _everything(event: Event) -> Sequence[Event]:
+    return (event,)
+
+
+def _chosen(matches: Callable[[Event], bool], event: Event) -> Sequence[Event]:
+    return (event,) if matches(event) else ()
+
+
+def ingest(config: written.Config, log: LmdbLog, dead_letters: DeadLetters, clock: Clock) -> Ingest:
+    """Loop 1."""
+    return Ingest(
+        log,
+        log,
+        bury=dead_letters.bury_refused,
+        clock=clock,
+        limit=config.limits.event,
+        lasting=config.dedupe.window,
+        at_most=config.dedupe.at_most,
+    )
+
+
+def limits(config: written.Config) -> Limits:
+    """What the doors allow."""
+    asked = config.limits
+    return Limits(
+        event=asked.event,
+        request=asked.request,
+        connections=asked.connections,
+        header_timeout=asked.header_timeout,
+        body_timeout=asked.body_timeout,
+        idle_timeout=asked.idle_timeout,
+    )
+
+
+async def remember_creation(config: written.Config, store: Store, clock: Clock) -> dict[str, float]:
+    """When each subscription was first seen by this node: where a link without a position begins for it."""
+    created: dict[str, float] = {}
+    for name, configured in config.subscriptions.items():
+        place = f"created/{name}"
+        stored = store.position(place) or (store.position(f"created/{configured.was}") if configured.was else None)
+        if stored is None:
+            stored = repr(clock.now()).encode()
+            await store.write((), positions={place: (None, stored)})
+        created[name] = float(stored)
+    return created
+
+
+def wanted(config: written.Config, created: dict[str, float]) -> dict[str, list[Wanted]]:
+    """What this node's subscriptions want of each other region."""
+    found: dict[str, list[Wanted]] = {}
+    for name, configured in config.subscriptions.items():
+        since = {"latest": created[name], "earliest": None}.get(str(configured.start), configured.start)
+        for region in configured.from_:
+            if region != config.region:
+                one = Wanted(configured.filter, since)  # type: ignore[arg-type]
+                found.setdefault(region, []).append(one)
+    return found
