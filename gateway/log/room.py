@@ -64,7 +64,8 @@ class Room:
             return AT_MOST
         if self._reaches(end + need + self.reserve):
             return None
-        if end - used >= 2 * need and end + need + self.reserve // 2 <= self.allocated:
+        fits = end + need + self.reserve // 2 <= self.allocated  # should LMDB find no run of free pages after all
+        if fits and end - used >= 2 * need:
             return None
         return DISK
 

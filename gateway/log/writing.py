@@ -172,7 +172,7 @@ class Writer:
             written.positions.update((name, new) for name, (_, new) in request.positions.items())
             going.append(request)
         if not need:
-            written.has_room = self._room.refuses(min(TRIM_STEP, self._room.at_most // 32), used=used, end=end) is None
+            written.has_room = self._room.refuses(self._room.reserve // 8, used=used, end=end) is None
         return going
 
     def _moved(
