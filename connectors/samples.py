@@ -50,7 +50,7 @@ SAMPLES: tuple[Event, ...] = (
     ),
     Event(
         id="unicode-żółć-🚀",
-        source="/samples/łódź",
+        source="/samples/%C5%82%C3%B3d%C5%BA",
         type="com.example.unicode",
         subject='snow ☃, "quoted" 100%, tail ',
         datacontenttype="text/plain; charset=utf-8",
