@@ -1,0 +1,507 @@
+"""Loop 2: log → filter, transforms → sink; then a cursor moves.
+
+    log ─read─▶ prepare ─▶ lanes ─▶ sink ──arrived──▶ settle ─┐
+                             │ failed                         ├─▶ cursor, saved once a second
+                             └─▶ waiting ─retry─▶ sink ───────┤
+                                    └─ Rejected, give_up ─▶ bury ─▶ settle
+
+At least once: an event is settled after the sink returned, or after its dead
+letter is durable. Killed at any moment, what repeats is what was being sent
+and what was settled since the last save.
+
+Order rule: the events of one `order_by` value are given to the sink in the
+order of the log, never two batches of one value at a time. A batch may hold
+several; where a sink reports that one of them failed and a later one arrived
+(PartialFailure), the later one is settled and the failed one is repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from gateway.codec.frames import open_frame
+from gateway.core import telemetry
+from gateway.core.errors import Damaged, Diverged, Gone, IsthmusError, Moved, Rejected, Trimmed
+from gateway.core.records import Position
+from gateway.flow.bell import Bell
+from gateway.flow.dead_letters import EXCERPT, DeadLetter, DeadLetters
+from gateway.flow.lanes import Lanes
+from gateway.flow.parcel import Packer, Parcel
+from gateway.flow.progress import Progress
+from gateway.flow.sending import Sending, Slot
+from gateway.flow.subscription import Limits, Subscription
+from gateway.flow.waiting import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core.clock import Clock
+    from gateway.core.contracts import Sink
+    from gateway.core.event import Event
+    from gateway.core.records import EventLog, Page, Store, Stored
+    from gateway.flow.destination import Destination
+
+log = logging.getLogger(__name__)
+
+WHOLE = 3
+"""So often a batch is repeated as a whole before its events are tried one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a subscription is doing."""
+
+    name: str
+    state: str
+    """`running`, `paused` (by configuration), `disabled` (its destination is gone), `blocked` (the waiting log is
+    full) or `stopped`."""
+    position: int
+    lag: int
+    """Offsets between the end of the log and the position."""
+    open: int
+    """Events read and not settled."""
+    waiting: int
+    """Events of stuck keys."""
+    destination: str
+    """`up`, `down`, `unauthorized` or `pausing`."""
+    last_error: str | None
+
+
+class Delivery:
+    """Delivers one subscription's events to its sink."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        log: EventLog,
+        store: Store,
+        sink: Sink,
+        destination: Destination,
+        dead_letters: DeadLetters,
+        clock: Clock,
+        *,
+        limits: Limits | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self.subscription = subscription
+        self._log = log
+        self._store = store
+        self._sink = sink
+        self._destination = destination
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._random = random or Random()  # noqa: S311 - jitter
+        self._prepare = subscription.prepare
+        self._packer = Packer(subscription)
+        self._progress = Progress(subscription, log, store)
+        self._running = False
+        self._enabled = asyncio.Event()
+        self._saver = Bell(clock)
+        self._room = asyncio.Event()
+        self._begin()
+        name = subscription.name
+        self._delivered = telemetry.delivered_events.labels(name)
+        self._filtered = telemetry.filtered_events.labels(name)
+        self._lag = telemetry.lag_events.labels(name)
+        self._waits = telemetry.waiting_events.labels(name)
+
+    def _begin(self) -> None:
+        """Forget everything that is not durable."""
+        subscription = self.subscription
+        limit = min(self._sink.max_batch, subscription.batch or self._sink.max_batch)
+        self._lanes = Lanes(subscription.lanes, limit, ordered=subscription.order_by is not None)
+        self._waiting = Waiting(
+            subscription.name,
+            store=self._store,
+            packer=self._packer,
+            clock=self._clock,
+            limits=self._limits,
+            settle=lambda offset: self._progress.cursor.settle(offset),
+            uptime=self._destination.uptime,
+        )
+        self._sending = Sending(
+            subscription.name,
+            self._sink,
+            self._destination,
+            self._clock,
+            arrived=self._arrived,
+            rejected=self._refused,
+            gone=self._disable,
+        )
+        self._slots: list[Slot] = []
+        self._resent = False
+        self._at_most = self._limits.in_memory
+        self._troubled = False
+        self._blocked = False
+
+    @property
+    def lag(self) -> int:
+        """Offsets between the end of the log and the position."""
+        return max(0, self._log.end - self._progress.position)
+
+    @property
+    def status(self) -> Status:
+        """How it is doing now."""
+        return Status(
+            self.subscription.name,
+            self._state(),
+            self._progress.position,
+            self.lag,
+            self._progress.cursor.open,
+            self._waiting.events,
+            self._destination.state,
+            self._sending.last_error,
+        )
+
+    def _state(self) -> str:
+        if self.subscription.paused:
+            return "paused"
+        if self._progress.disabled() is not None:
+            return "disabled"
+        if not self._running:
+            return "stopped"
+        return "blocked" if self._blocked else "running"
+
+    def lowest_needed(self) -> int:
+        """The lowest offset that a restart would read: trimming must not pass it."""
+        return self._progress.saved_position() + 1
+
+    async def resume(self) -> None:
+        """Deliver again after the destination was gone; an operator says so."""
+        await self._progress.enable()
+        self._enabled.set()
+        log.info("subscription resumed", extra={"subscription": self.subscription.name})
+
+    async def run(self) -> None:
+        """Deliver until cancelled; then save the cursor once more.
+
+        Cancelled at any await, nothing is lost: what was not settled is read
+        again by the next run.
+
+        :raises Moved: another process delivers this subscription too.
+        """
+        self._begin()
+        await self._progress.open()
+        await self._waiting.load()
+        if self._progress.disabled() is None:
+            self._enabled.set()
+        else:
+            self._enabled.clear()
+        self._dead_letters.on_resend(self.subscription.name, self._take_resent)
+        self._running = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._start(tasks)
+        finally:
+            self._running = False
+            await self._progress.save(self._waiting)
+
+    def _start(self, tasks: asyncio.TaskGroup) -> None:
+        name = self.subscription.name
+        tasks.create_task(self._keep(), name=f"keep {name}")
+        if self.subscription.paused:
+            return
+        tasks.create_task(self._read(), name=f"read {name}")
+        for lane in range(self.subscription.lanes):
+            tasks.create_task(self._serve(lane, self._slot()), name=f"lane {lane} of {name}")
+        for retry in range(max(1, self.subscription.lanes // 2)):
+            tasks.create_task(self._repeat(self._slot()), name=f"retry {retry} of {name}")
+
+    def _slot(self) -> Slot:
+        self._slots.append(Slot())
+        return self._slots[-1]
+
+    async def _read(self) -> None:
+        cursor = self._progress.cursor
+        after = Position(self._log.log_id, cursor.position, cursor.hash)
+        while True:
+            try:
+                page = await self._log.read(after=after, limit=self._limits.page)
+            except Trimmed as gap:
+                after = self._progress.skip(after.offset, gap.first - 1)
+            except Diverged as problem:
+                if self._progress.has_looked:
+                    raise
+                after = self._progress.start_over(problem)
+            else:
+                after = await self._take_in(page, after.offset)
+
+    async def _take_in(self, page: Page, after: int) -> Position:
+        for stored in page.frames:
+            await self._space()
+            if stored.frame.header.origin.partition("/")[0] in self.subscription.regions:
+                try:
+                    self._open(stored, after)
+                except Damaged as problem:
+                    await self._bury_frame(stored, str(problem))
+            else:
+                self._progress.leave_out(stored)
+            self._progress.looked(stored)
+            self._lanes.wake()
+        self._progress.cursor.look(page.upto)
+        last = page.frames[-1]
+        hash_there = last.frame.hash_at(last.frame.count - 1)[:8] if last.last == page.upto else b""
+        return Position(self._log.log_id, page.upto, hash_there)
+
+    async def _space(self) -> None:
+        """Wait until more may be in memory."""
+        while True:
+            held = self._lanes.queued + self._waiting.in_memory + self._waiting.unsaved
+            if self._lanes.is_hungry and held < self._at_most and not self._block():
+                return
+            self._room.clear()
+            if max(self._waiting.in_memory, self._waiting.unsaved) > self._at_most // 4:
+                self._saver.ring()
+            await self._room.wait()
+
+    def _block(self) -> bool:
+        full = self._waiting.is_full
+        if full and not self._blocked:
+            log.error(
+                "waiting log is full: subscription takes no more events", extra={"subscription": self.subscription.name}
+            )
+        self._blocked = full
+        return full
+
+    def _open(self, stored: Stored, after: int) -> None:
+        frame = stored.frame
+        if stored.opened is None:
+            stored.opened = open_frame(frame)
+        by_size = self._limits.in_memory_bytes * frame.count // frame.header.raw
+        self._at_most = max(1, min(self._limits.in_memory, by_size))
+        origin, origins = frame.header.origin, frame.origin_offsets()
+        cursor, prepare, pack, put = self._progress.cursor, self._prepare, self._packer.pack, self._lanes.put
+        filtered = 0
+        for index in range(max(0, after + 1 - stored.first), frame.count):
+            offset = stored.first + index
+            if offset <= cursor.restored and not cursor.wants(offset):
+                continue
+            event = stored.opened[index]
+            try:
+                made = prepare(event)
+            except Rejected as problem:
+                cursor.take(offset)
+                self._doom(pack(event, offset, origin, origins[index]), str(problem))
+                continue
+            if not made:
+                filtered += 1
+                cursor.settle(offset)  # it may have been open before a restart
+                continue
+            cursor.take(offset, len(made))
+            for each in made:
+                parcel = pack(each, offset, origin, origins[index])
+                if offset in cursor.failing:
+                    self._packer.carry_on(parcel, cursor.failing[offset], self._destination.uptime())
+                    self._waiting.hold(parcel, 0.0)
+                else:
+                    put(parcel)
+        self._filtered.inc(filtered)
+
+    def _doom(self, parcel: Parcel, reason: str) -> None:
+        """Have it buried, not sent."""
+        parcel.reason, parcel.doomed = reason, True
+        self._waiting.hold(parcel, 0.0)
+
+    async def _bury_frame(self, stored: Stored, reason: str) -> None:
+        header, now = stored.frame.header, self._clock.now()
+        name = self.subscription.name
+        letter = DeadLetter(name, None, reason, 0, now, now, header.origin, header.first, stored.frame.count)
+        log.error("frame cannot be opened", extra={"subscription": name, "first": stored.first, "last": stored.last})
+        while not await self._bury([letter]):
+            await self._clock.sleep(self.subscription.retry.longest)
+        self._progress.leave_out(stored)
+
+    async def _bury(self, letters: Sequence[DeadLetter]) -> bool:
+        """Whether they are durable."""
+        try:
+            await self._dead_letters.bury(letters)
+        except IsthmusError as problem:
+            if not self._troubled:
+                log.error(  # noqa: TRY400 - the trace says nothing
+                    "dead letters cannot be written: events stay in the log",
+                    extra={"subscription": self.subscription.name, "reason": str(problem)},
+                )
+            self._troubled = True
+            return False
+        self._troubled = False
+        return True
+
+    async def _permit(self) -> bool:
+        while True:
+            await self._enabled.wait()
+            probe = await self._destination.permit()
+            if self._enabled.is_set():
+                return probe
+            if probe:
+                self._destination.abandon()
+
+    async def _serve(self, lane: int, slot: Slot) -> None:
+        while True:
+            batch = await self._lanes.take(lane)
+            self._room.set()
+            await self._deliver(slot, batch)
+
+    async def _deliver(self, slot: Slot, batch: list[Parcel]) -> None:
+        """Send a batch until each of its events is settled, or held apart from this lane."""
+        began, tries = self._clock.monotonic(), 0
+        while True:
+            if not self._waiting.is_empty:
+                batch = [parcel for parcel in batch if not self._waiting.divert(parcel)]
+            if not batch:
+                return
+            probe = await self._permit()
+            part = _candidate(batch, tries) if probe else batch
+            left = await self._sending.attempt(slot, part, probe=probe)
+            if not left and part is batch:
+                return
+            tries += 1
+            stuck = self._stuck(part, left, tries, began)
+            for parcel in left if stuck else ():
+                self._waiting.hold(parcel, self._pause(parcel))
+            gone = set(part) if stuck else set(part).difference(left)
+            batch = [parcel for parcel in batch if parcel not in gone]
+            if left and not stuck and not self._is_closed and self._destination.state == "up":
+                await self._clock.sleep(self.subscription.retry.pause(tries + 1, self._random))
+
+    def _stuck(self, part: Sequence[Parcel], left: Sequence[Parcel], tries: int, began: float) -> bool:
+        """Whether it is these events' fault: then they are retried apart."""
+        if not left:
+            return False
+        if len(left) < len(part) or any(parcel.doomed for parcel in left):
+            return True
+        if self._is_closed:
+            return False
+        return len(part) == 1 or (tries >= WHOLE and self._destination.last_arrival >= began)
+
+    @property
+    def _is_closed(self) -> bool:
+        """Whether nothing may be sent just now but a probe."""
+        return self._destination.is_down or not self._enabled.is_set()
+
+    def _pause(self, parcel: Parcel) -> float:
+        return self.subscription.retry.pause(parcel.attempts + 1, self._random)
+
+    async def _repeat(self, slot: Slot) -> None:
+        """Try the first event of one stuck key after the other; once one arrived, more of that key at a time."""
+        while True:
+            held = await self._waiting.due()
+            parcels = self._waiting.front(held, self._lanes.limit if held.moves else 1)
+            left = await self._again(slot, parcels)
+            held.moves = not left
+            self._waiting.put_back(held, set(left), self._pause(left[0]) if left else 0.0)
+            self._room.set()
+
+    async def _again(self, slot: Slot, parcels: list[Parcel]) -> list[Parcel]:
+        if any(parcel.doomed for parcel in parcels):
+            kept = set(await self._give_up([parcel for parcel in parcels if parcel.doomed]))
+            return [parcel for parcel in parcels if parcel in kept or not parcel.doomed]
+        while parcels[0].attempts and (seconds := self._destination.retry_in()):
+            await self._clock.sleep(seconds)
+        probe = await self._permit()
+        left = await self._sending.attempt(slot, parcels, probe=probe)
+        if self.subscription.poison == "block":
+            return left
+        uptime, limit = self._destination.uptime(), self.subscription.retry.give_up
+        over = [parcel for parcel in left if parcel.failing_for(uptime) >= limit]
+        if over:
+            for parcel in over:
+                parcel.reason = f"gave up after {parcel.attempts} attempts: {parcel.reason}"
+            kept = set(await self._give_up(over))
+            left = [parcel for parcel in left if parcel in kept or parcel not in over]
+        return left
+
+    async def _refused(self, rejected: Sequence[tuple[Parcel, Rejected]]) -> list[Parcel]:
+        """What becomes of rejected events; return those that are not settled."""
+        for parcel, problem in rejected:
+            parcel.attempts += 1
+            parcel.first_at = parcel.first_at or self._clock.now()
+            parcel.reason = str(problem)
+        parcels = [parcel for parcel, _ in rejected]
+        return parcels if self.subscription.poison == "block" else await self._give_up(parcels)
+
+    async def _give_up(self, parcels: list[Parcel]) -> list[Parcel]:
+        """Bury, then settle; return those that could not be buried."""
+        now = self._clock.now()
+        if not await self._bury([self._letter(parcel, now) for parcel in parcels]):
+            for parcel in parcels:
+                parcel.doomed = True
+            return parcels
+        self._progress.cursor.settle_all([parcel.offset for parcel in parcels if not parcel.sequence])
+        return []
+
+    def _letter(self, parcel: Parcel, now: float) -> DeadLetter:
+        return DeadLetter(
+            self.subscription.name,
+            parcel.event,
+            parcel.reason[:EXCERPT],
+            parcel.attempts,
+            parcel.first_at or now,
+            now,
+            parcel.origin,
+            parcel.origin_offset,
+            redrives=parcel.replay,
+        )
+
+    def _arrived(self, parcels: Sequence[Parcel]) -> None:
+        self._delivered.inc(len(parcels))
+        self._progress.cursor.settle_all([parcel.offset for parcel in parcels if not parcel.sequence])
+
+    async def _disable(self, problem: Gone) -> None:
+        if self._enabled.is_set():
+            self._enabled.clear()
+            log.error(
+                "destination is gone: subscription disabled until resumed",
+                extra={"subscription": self.subscription.name, "reason": str(problem)},
+            )
+            await self._progress.disable(str(problem))
+
+    def _take_resent(self) -> None:
+        self._resent = True
+        self._saver.ring()
+
+    async def _keep(self) -> None:
+        """Once a second: cut sends that hang, move what is stuck into the waiting log, save."""
+        failed = False
+        while True:
+            if failed:
+                await self._clock.sleep(self._limits.save_every)
+            else:
+                await self._saver.wait(self._limits.save_every)
+            now = self._clock.monotonic()
+            for slot in self._slots:
+                slot.cut_after(self._limits.deadline, now)
+            if self._resent:
+                self._resent = False
+                self._waiting.adopt()
+            self._waiting.move(self._progress.cursor.taken, self._at_most // 4)
+            failed = not await self._save(failed=failed)
+            self._lag.set(self.lag)
+            self._waits.set(self._waiting.events)
+            self._room.set()
+
+    async def _save(self, *, failed: bool) -> bool:
+        try:
+            await self._progress.save(self._waiting)
+        except Moved:
+            raise
+        except IsthmusError as problem:
+            if not failed:
+                log.error(  # noqa: TRY400 - the trace says nothing
+                    "cursor cannot be saved: a restart would repeat more",
+                    extra={"subscription": self.subscription.name, "reason": str(problem)},
+                )
+            return False
+        return True
+
+
+def _candidate(batch: list[Parcel], turn: int) -> list[Parcel]:
+    """One event to probe with: by turns the first of each key, so that a bad one does not keep the destination down."""
+    firsts: dict[object, Parcel] = {}
+    for parcel in batch:
+        firsts.setdefault(parcel if parcel.key is None else parcel.key, parcel)
+    return [list(firsts.values())[turn % len(firsts)]]
