@@ -218,7 +218,10 @@ class Connection(asyncio.Protocol):
         else:
             self._say(answer, keep=keep, with_body=request.method != "HEAD")
         if not keep:
-            self._linger()
+            if self._requests.held:
+                self._linger()
+            else:
+                self._finish()
             return
         while self._is_choked:
             await self._wait()
@@ -266,7 +269,11 @@ class Connection(asyncio.Protocol):
         if self._is_ended or not self._transport.can_write_eof():
             self._finish()
             return
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the peer is gone, and the loop has not told us yet
+            self.abort()
+            return
         if self._is_paused:
             self._is_paused = False
             self._transport.resume_reading()

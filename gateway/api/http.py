@@ -181,7 +181,10 @@ class HttpDoor:
         try:
             events = decode(request.headers, request.body)
             validate_all(events, limit=self.limits.event)
-            await self._publisher.publish("anonymous", "main", events, via="http")
+            if len(events) > self.limits.events:
+                raise TooLarge(f"{len(events)} events in a request, allowed are {self.limits.events}")
+            if events:
+                await self._publisher.publish("anonymous", "main", events, via="http")
         except UnsupportedFormat as wrong:
             return problem(415, str(wrong))
         except InvalidEvent as wrong:

@@ -130,7 +130,7 @@ class Requests:
             _refuse_repeated(headers)
         if minor != "0" and "host" not in named:
             raise BadRequest(400, "the header field Host is missing")
-        path, _, query = _origin(target).partition("?")
+        path, _, query = _origin(method, target).partition("?")
         options = named.get("connection", "").lower()
         keep = "close" not in options if minor != "0" else "keep-alive" in options
         self._expect(named, modern=minor != "0")
@@ -237,9 +237,9 @@ def _refuse_repeated(headers: list[tuple[str, str]]) -> None:
             raise BadRequest(400, f"the header field {name} is there more than once")
 
 
-def _origin(target: str) -> str:
+def _origin(method: str, target: str) -> str:
     """The path and query of a request target; of an absolute one what follows its authority."""
-    if target.startswith("/") or target == "*":
+    if target.startswith("/") or (target == "*" and method == "OPTIONS"):
         return target
     absolute = _absolute.match(target)
     if absolute is None:

@@ -121,6 +121,7 @@ class PublishStream:
         self._line.append(batch)
         self._size += batch.size
         self._host.held += batch.size
+        events: list[Event] = []
         try:
             if message.sequence <= self._last:
                 raise InvalidEvent(f"sequence {message.sequence} is not greater than {self._last}, the one before")
@@ -136,7 +137,7 @@ class PublishStream:
         else:
             batch.count = len(events)
             batch.refused = _judge(events, self._limits.event)
-        if batch.refused or batch.unavailable:
+        if batch.refused or batch.unavailable or not events:
             self._finish(batch)
             return
         packed = content if kind == "packed" else None
@@ -216,8 +217,6 @@ def _decode(kind: str | None, content: bytes, limits: Limits) -> list[Event]:
             raise InvalidEvent("the request has no body: one of cloudevents, json_batch and packed")
     if len(events) > limits.events:
         raise TooLarge(f"{len(events)} events in a batch, allowed are {limits.events}")
-    if not events:
-        raise InvalidEvent("the batch is empty")
     return events
 
 
