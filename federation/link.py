@@ -227,13 +227,7 @@ class Link:
     def _take(self, page: wire.Page) -> None:
         try:
             frames = [self._checked(data) for data in page.frames]
-            at = self._looked.offset
-            for frame in frames:
-                if frame.header.first <= at:
-                    raise Damaged(f"offset {frame.header.first} after {at}")
-                at = frame.header.last
-            if page.upto.offset < at:
-                raise Damaged(f"page up to {page.upto.offset} with events up to {at}")
+            _check_order(self._looked.offset, frames, page.upto.offset)
         except Damaged as problem:
             self._metrics.refused.inc()
             raise Damaged(f"{self.log_id}: refused what a peer sent: {problem}") from problem
@@ -360,6 +354,15 @@ class Link:
             extra={"log_id": self.log_id, "peer": peer.address, "reason": str(problem), "offset": position.offset},
         )
         await self._save((), msgspec.structs.replace(position, since=max(0.0, position.accepted - OVERLAP)))
+
+
+def _check_order(at: int, frames: Sequence[Frame], upto: int) -> None:
+    for frame in frames:
+        if frame.header.first <= at:
+            raise Damaged(f"offset {frame.header.first} after {at}")
+        at = frame.header.last
+    if upto < at:
+        raise Damaged(f"page up to {upto} with events up to {at}")
 
 
 class _Metrics:

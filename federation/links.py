@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 3.0
-"""Seconds between two sessions, at most: with the 4 s of a Hello a healed line is in use again within 5 s on average."""
+"""Seconds between two sessions, at most; a Hello into a dead line gives up after 4 s more."""
 HEALTHY = 10.0
 """A session that lasted this long begins its pauses anew."""
 

@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SMALL = 16 * 1024
-"""Frames below this are merged when several wait."""
+SMALL = 2 * 1024
+"""Frames below this are merged while the reader is behind: 6 µs an event (20 where each is alone) buy up to 60 % fewer
+bytes. From ten events a frame on it would buy 14 %."""
+MANY = 32
+"""Frames in one page that show that the reader is behind."""
 LINGER = 0.002
 """Seconds a small page waits for company, while pages follow each other faster than that."""
 LOOKED = 1.0
@@ -69,7 +72,9 @@ class Reading:
         """Say why, and end once that is said."""
         self._outbox.put_nowait(wire.FromLog(closed=wire.Closed(reason=reason)))
 
-    async def run(self, receive: Callable[[], Awaitable[bytes | None]], send: Callable[[bytes], Awaitable[None]]) -> None:
+    async def run(
+        self, receive: Callable[[], Awaitable[bytes | None]], send: Callable[[bytes], Awaitable[None]]
+    ) -> None:
         """Serve until the reader hangs up (`receive` returns None), or it was told why it ends."""
         region = self._start.region
         if self._start.frame_format < FORMAT:
@@ -149,7 +154,8 @@ class Reading:
         last = page.frames[-1]
         self._at = page.upto
         self._hash = last.frame.hash_at(page.upto - last.first)[:8] if page.upto <= last.last else b""
-        return _merged(chosen)
+        is_behind = page.upto < self._log.end or len(chosen) >= MANY
+        return _merged(chosen) if is_behind else chosen
 
     def _wanted(self, stored: Stored) -> Frame | None:
         frame = stored.frame

@@ -2,6 +2,8 @@
 
     Hello   who we are, which logs           Read   one Reading each
     Pulse   a beat a second, with the ends of our logs
+
+Messages stay bytes up to here, so that broken ones are ours to answer.
 """
 
 from __future__ import annotations
@@ -125,7 +127,6 @@ class FederationServer:
         return self._readers[log_id].rows()
 
     def _routes(self) -> grpc.GenericRpcHandler:
-        # Messages stay bytes here, so that broken ones are ours to answer.
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {

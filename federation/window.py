@@ -57,7 +57,7 @@ class Window:
     @property
     def page(self) -> int:
         """Bytes the next page should have."""
-        return int(min(LARGEST_PAGE, max(SMALLEST_PAGE, self._rate)))
+        return int(min(LARGEST_PAGE, self._limit, max(SMALLEST_PAGE, self._rate)))
 
     @property
     def allowed(self) -> int:
