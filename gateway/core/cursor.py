@@ -76,13 +76,11 @@ class Cursor:
     def take(self, offset: int, parts: int = 1) -> None:
         """Open an offset that became `parts` deliveries; it is settled when each of them is."""
         self._open[offset] = parts
-        if offset > self.taken:
-            self.taken = offset
+        self.taken = max(self.taken, offset)
 
     def look(self, upto: int) -> None:
         """Everything up to here was looked at; what was not taken is settled."""
-        if upto > self.taken:
-            self.taken = upto
+        self.taken = max(self.taken, upto)
 
     def settle(self, offset: int) -> None:
         """One delivery of this offset is done with: delivered, buried, filtered out or kept elsewhere."""
@@ -136,7 +134,7 @@ class Cursor:
         at = saved.position + 1
         for index, length in enumerate(saved.runs):
             if index % 2 == 0:
-                cursor._open.update(dict.fromkeys(range(at, at + length), 1))  # noqa: SLF001
+                cursor._open.update(dict.fromkeys(range(at, at + length), 1))
             at += length
         cursor.taken = cursor.restored = at - 1
         cursor.failing = {each.offset: each for each in saved.failing}

@@ -14,7 +14,7 @@ import msgspec
 from xxhash import xxh3_64_digest
 
 from gateway.core import telemetry
-from gateway.core.event import Event
+from gateway.core.event import Event  # noqa: TC001  msgspec reads the annotations
 from gateway.core.records import Row
 from gateway.flow.waiting import AGAIN, VERSION, Kept, encode_kept, prefix_of
 
@@ -109,7 +109,7 @@ class DeadLetters:
     def list(
         self, subscription: str | None = None, *, after: str | None = None, limit: int = 100
     ) -> tuple[DeadLetter, ...]:
-        """Letters of one subscription or of all, in order of subscription and origin offset, from behind the id `after`."""
+        """Letters of one subscription or of all, by subscription and origin offset, from behind the id `after`."""
         prefix = b"" if subscription is None else prefix_of(subscription)
         start = prefix if after is None else _row_of(after)
         found = []
@@ -143,18 +143,21 @@ class DeadLetters:
         now = self._clock.now()
         for page in self._chosen(ids, subscription, where, refused):
             rows: list[Row] = []
-            taken = [letter for letter in page if self._may_go(letter, refused, force=force)]
-            for letter in taken:
-                not_before = 0.0 if rate is None else now + sent / rate
-                rows += (Row(TABLE, letter.row, None), Row(AGAIN, letter.row, _again(letter, not_before)))
-                sent += 1
+            taken: list[DeadLetter] = []
+            for letter in page:
+                if letter.event is None:
+                    refused[letter.id] = "its frame cannot be opened"
+                elif self._may_go(letter, refused, force=force):
+                    not_before = 0.0 if rate is None else now + sent / rate
+                    again = _again(letter, letter.event, not_before)
+                    rows += (Row(TABLE, letter.row, None), Row(AGAIN, letter.row, again))
+                    taken.append(letter)
+                    sent += 1
             await self._remove(taken, rows)
         return Resent(sent, refused)
 
     def _may_go(self, letter: DeadLetter, refused: dict[str, str], *, force: bool) -> bool:
-        if letter.event is None:
-            refused[letter.id] = "its frame cannot be opened"
-        elif letter.subscription.startswith("source:"):
+        if letter.subscription.startswith("source:"):
             refused[letter.id] = "it never was in the log: publish it again, corrected"
         elif letter.redrives >= MAX_REDRIVES and not force:
             refused[letter.id] = f"sent again {letter.redrives} times already"
@@ -242,23 +245,15 @@ def _row_of(id: str) -> bytes:  # noqa: A002
     return prefix_of(subscription) + tail.ljust(16, b"\0")[:16]
 
 
-def _again(letter: DeadLetter, not_before: float) -> bytes:
+def _again(letter: DeadLetter, event: Event, not_before: float) -> bytes:
     """The row by which the running delivery gets it: a key of its own, one replay more."""
-    assert letter.event is not None  # refused before
-    replay = letter.redrives + 1
-    return encode_kept(
-        Kept(
-            VERSION,
-            None,
-            letter.event,
-            letter.origin,
-            letter.origin_offset,
-            replay,
-            0,
-            0.0,
-            0.0,
-            "",
-            doomed=False,
-            not_before=not_before,
-        )
+    kept = Kept(
+        VERSION,
+        None,
+        event,
+        letter.origin,
+        letter.origin_offset,
+        letter.redrives + 1,
+        not_before=not_before,
     )
+    return encode_kept(kept)

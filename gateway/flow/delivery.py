@@ -19,18 +19,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from gateway.codec.frames import open_frame
 from gateway.core import telemetry
-from gateway.core.errors import Damaged, Diverged, Gone, IsthmusError, Moved, Rejected, Trimmed
-from gateway.core.records import Position
+from gateway.core.errors import Gone, IsthmusError, Moved, Rejected
 from gateway.flow.bell import Bell
-from gateway.flow.dead_letters import EXCERPT, DeadLetter, DeadLetters
+from gateway.flow.burial import Burial
+from gateway.flow.intake import Intake
 from gateway.flow.lanes import Lanes
-from gateway.flow.parcel import Packer, Parcel
+from gateway.flow.parcel import Packer
 from gateway.flow.progress import Progress
 from gateway.flow.sending import Sending, Slot
 from gateway.flow.subscription import Limits, Subscription
@@ -41,9 +40,10 @@ if TYPE_CHECKING:
 
     from gateway.core.clock import Clock
     from gateway.core.contracts import Sink
-    from gateway.core.event import Event
-    from gateway.core.records import EventLog, Page, Store, Stored
+    from gateway.core.records import EventLog, Store
+    from gateway.flow.dead_letters import DeadLetters
     from gateway.flow.destination import Destination
+    from gateway.flow.parcel import Parcel
 
 log = logging.getLogger(__name__)
 
@@ -96,17 +96,16 @@ class Delivery:
         self._clock = clock
         self._limits = limits or Limits()
         self._random = random or Random()  # noqa: S311 - jitter
-        self._prepare = subscription.prepare
         self._packer = Packer(subscription)
         self._progress = Progress(subscription, log, store)
         self._running = False
         self._enabled = asyncio.Event()
         self._saver = Bell(clock)
-        self._room = asyncio.Event()
+        self._quiet = Bell(clock)
+        self._burial = Burial(subscription.name, dead_letters, self._progress, clock)
         self._begin()
         name = subscription.name
         self._delivered = telemetry.delivered_events.labels(name)
-        self._filtered = telemetry.filtered_events.labels(name)
         self._lag = telemetry.lag_events.labels(name)
         self._waits = telemetry.waiting_events.labels(name)
 
@@ -121,7 +120,7 @@ class Delivery:
             packer=self._packer,
             clock=self._clock,
             limits=self._limits,
-            settle=lambda offset: self._progress.cursor.settle(offset),
+            settle=lambda offset: self._progress.cursor.settle(offset),  # noqa: PLW0108  `open` makes a new cursor
             uptime=self._destination.uptime,
         )
         self._sending = Sending(
@@ -135,9 +134,19 @@ class Delivery:
         )
         self._slots: list[Slot] = []
         self._resent = False
-        self._at_most = self._limits.in_memory
-        self._troubled = False
-        self._blocked = False
+        self._intake = Intake(
+            subscription,
+            self._log,
+            progress=self._progress,
+            packer=self._packer,
+            lanes=self._lanes,
+            waiting=self._waiting,
+            burial=self._burial,
+            saver=self._saver,
+            limits=self._limits,
+            clock=self._clock,
+            uptime=self._destination.uptime,
+        )
 
     @property
     def lag(self) -> int:
@@ -165,7 +174,11 @@ class Delivery:
             return "disabled"
         if not self._running:
             return "stopped"
-        return "blocked" if self._blocked else "running"
+        return "blocked" if self._intake.is_blocked else "running"
+
+    def describe(self) -> dict[str, object]:
+        """The status as plain values."""
+        return asdict(self.status)
 
     def lowest_needed(self) -> int:
         """The lowest offset that a restart would read: trimming must not pass it."""
@@ -176,6 +189,13 @@ class Delivery:
         await self._progress.enable()
         self._enabled.set()
         log.info("subscription resumed", extra={"subscription": self.subscription.name})
+
+    async def drain(self, seconds: float) -> None:
+        """Begin no new send, and wait at most so long for those under way; then cancel `run`."""
+        self._enabled.clear()
+        until = self._clock.monotonic() + seconds
+        while any(slot.since is not None for slot in self._slots) and self._clock.monotonic() < until:
+            await self._quiet.wait(until - self._clock.monotonic())
 
     async def run(self) -> None:
         """Deliver until cancelled; then save the cursor once more.
@@ -206,7 +226,7 @@ class Delivery:
         tasks.create_task(self._keep(), name=f"keep {name}")
         if self.subscription.paused:
             return
-        tasks.create_task(self._read(), name=f"read {name}")
+        tasks.create_task(self._intake.run(), name=f"read {name}")
         for lane in range(self.subscription.lanes):
             tasks.create_task(self._serve(lane, self._slot()), name=f"lane {lane} of {name}")
         for retry in range(max(1, self.subscription.lanes // 2)):
@@ -215,121 +235,6 @@ class Delivery:
     def _slot(self) -> Slot:
         self._slots.append(Slot())
         return self._slots[-1]
-
-    async def _read(self) -> None:
-        cursor = self._progress.cursor
-        after = Position(self._log.log_id, cursor.position, cursor.hash)
-        while True:
-            try:
-                page = await self._log.read(after=after, limit=self._limits.page)
-            except Trimmed as gap:
-                after = self._progress.skip(after.offset, gap.first - 1)
-            except Diverged as problem:
-                if self._progress.has_looked:
-                    raise
-                after = self._progress.start_over(problem)
-            else:
-                after = await self._take_in(page, after.offset)
-
-    async def _take_in(self, page: Page, after: int) -> Position:
-        for stored in page.frames:
-            await self._space()
-            if stored.frame.header.origin.partition("/")[0] in self.subscription.regions:
-                try:
-                    self._open(stored, after)
-                except Damaged as problem:
-                    await self._bury_frame(stored, str(problem))
-            else:
-                self._progress.leave_out(stored)
-            self._progress.looked(stored)
-            self._lanes.wake()
-        self._progress.cursor.look(page.upto)
-        last = page.frames[-1]
-        hash_there = last.frame.hash_at(last.frame.count - 1)[:8] if last.last == page.upto else b""
-        return Position(self._log.log_id, page.upto, hash_there)
-
-    async def _space(self) -> None:
-        """Wait until more may be in memory."""
-        while True:
-            held = self._lanes.queued + self._waiting.in_memory + self._waiting.unsaved
-            if self._lanes.is_hungry and held < self._at_most and not self._block():
-                return
-            self._room.clear()
-            if max(self._waiting.in_memory, self._waiting.unsaved) > self._at_most // 4:
-                self._saver.ring()
-            await self._room.wait()
-
-    def _block(self) -> bool:
-        full = self._waiting.is_full
-        if full and not self._blocked:
-            log.error(
-                "waiting log is full: subscription takes no more events", extra={"subscription": self.subscription.name}
-            )
-        self._blocked = full
-        return full
-
-    def _open(self, stored: Stored, after: int) -> None:
-        frame = stored.frame
-        if stored.opened is None:
-            stored.opened = open_frame(frame)
-        by_size = self._limits.in_memory_bytes * frame.count // frame.header.raw
-        self._at_most = max(1, min(self._limits.in_memory, by_size))
-        origin, origins = frame.header.origin, frame.origin_offsets()
-        cursor, prepare, pack, put = self._progress.cursor, self._prepare, self._packer.pack, self._lanes.put
-        filtered = 0
-        for index in range(max(0, after + 1 - stored.first), frame.count):
-            offset = stored.first + index
-            if offset <= cursor.restored and not cursor.wants(offset):
-                continue
-            event = stored.opened[index]
-            try:
-                made = prepare(event)
-            except Rejected as problem:
-                cursor.take(offset)
-                self._doom(pack(event, offset, origin, origins[index]), str(problem))
-                continue
-            if not made:
-                filtered += 1
-                cursor.settle(offset)  # it may have been open before a restart
-                continue
-            cursor.take(offset, len(made))
-            for each in made:
-                parcel = pack(each, offset, origin, origins[index])
-                if offset in cursor.failing:
-                    self._packer.carry_on(parcel, cursor.failing[offset], self._destination.uptime())
-                    self._waiting.hold(parcel, 0.0)
-                else:
-                    put(parcel)
-        self._filtered.inc(filtered)
-
-    def _doom(self, parcel: Parcel, reason: str) -> None:
-        """Have it buried, not sent."""
-        parcel.reason, parcel.doomed = reason, True
-        self._waiting.hold(parcel, 0.0)
-
-    async def _bury_frame(self, stored: Stored, reason: str) -> None:
-        header, now = stored.frame.header, self._clock.now()
-        name = self.subscription.name
-        letter = DeadLetter(name, None, reason, 0, now, now, header.origin, header.first, stored.frame.count)
-        log.error("frame cannot be opened", extra={"subscription": name, "first": stored.first, "last": stored.last})
-        while not await self._bury([letter]):
-            await self._clock.sleep(self.subscription.retry.longest)
-        self._progress.leave_out(stored)
-
-    async def _bury(self, letters: Sequence[DeadLetter]) -> bool:
-        """Whether they are durable."""
-        try:
-            await self._dead_letters.bury(letters)
-        except IsthmusError as problem:
-            if not self._troubled:
-                log.error(  # noqa: TRY400 - the trace says nothing
-                    "dead letters cannot be written: events stay in the log",
-                    extra={"subscription": self.subscription.name, "reason": str(problem)},
-                )
-            self._troubled = True
-            return False
-        self._troubled = False
-        return True
 
     async def _permit(self) -> bool:
         while True:
@@ -343,7 +248,7 @@ class Delivery:
     async def _serve(self, lane: int, slot: Slot) -> None:
         while True:
             batch = await self._lanes.take(lane)
-            self._room.set()
+            self._intake.room.set()
             await self._deliver(slot, batch)
 
     async def _deliver(self, slot: Slot, batch: list[Parcel]) -> None:
@@ -357,6 +262,7 @@ class Delivery:
             probe = await self._permit()
             part = _candidate(batch, tries) if probe else batch
             left = await self._sending.attempt(slot, part, probe=probe)
+            self._quiet.ring()
             if not left and part is batch:
                 return
             tries += 1
@@ -394,16 +300,17 @@ class Delivery:
             left = await self._again(slot, parcels)
             held.moves = not left
             self._waiting.put_back(held, set(left), self._pause(left[0]) if left else 0.0)
-            self._room.set()
+            self._intake.room.set()
 
     async def _again(self, slot: Slot, parcels: list[Parcel]) -> list[Parcel]:
         if any(parcel.doomed for parcel in parcels):
-            kept = set(await self._give_up([parcel for parcel in parcels if parcel.doomed]))
+            kept = set(await self._burial.parcels([parcel for parcel in parcels if parcel.doomed]))
             return [parcel for parcel in parcels if parcel in kept or not parcel.doomed]
         while parcels[0].attempts and (seconds := self._destination.retry_in()):
             await self._clock.sleep(seconds)
         probe = await self._permit()
         left = await self._sending.attempt(slot, parcels, probe=probe)
+        self._quiet.ring()
         if self.subscription.poison == "block":
             return left
         uptime, limit = self._destination.uptime(), self.subscription.retry.give_up
@@ -411,7 +318,7 @@ class Delivery:
         if over:
             for parcel in over:
                 parcel.reason = f"gave up after {parcel.attempts} attempts: {parcel.reason}"
-            kept = set(await self._give_up(over))
+            kept = set(await self._burial.parcels(over))
             left = [parcel for parcel in left if parcel in kept or parcel not in over]
         return left
 
@@ -422,30 +329,7 @@ class Delivery:
             parcel.first_at = parcel.first_at or self._clock.now()
             parcel.reason = str(problem)
         parcels = [parcel for parcel, _ in rejected]
-        return parcels if self.subscription.poison == "block" else await self._give_up(parcels)
-
-    async def _give_up(self, parcels: list[Parcel]) -> list[Parcel]:
-        """Bury, then settle; return those that could not be buried."""
-        now = self._clock.now()
-        if not await self._bury([self._letter(parcel, now) for parcel in parcels]):
-            for parcel in parcels:
-                parcel.doomed = True
-            return parcels
-        self._progress.cursor.settle_all([parcel.offset for parcel in parcels if not parcel.sequence])
-        return []
-
-    def _letter(self, parcel: Parcel, now: float) -> DeadLetter:
-        return DeadLetter(
-            self.subscription.name,
-            parcel.event,
-            parcel.reason[:EXCERPT],
-            parcel.attempts,
-            parcel.first_at or now,
-            now,
-            parcel.origin,
-            parcel.origin_offset,
-            redrives=parcel.replay,
-        )
+        return parcels if self.subscription.poison == "block" else await self._burial.parcels(parcels)
 
     def _arrived(self, parcels: Sequence[Parcel]) -> None:
         self._delivered.inc(len(parcels))
@@ -478,11 +362,11 @@ class Delivery:
             if self._resent:
                 self._resent = False
                 self._waiting.adopt()
-            self._waiting.move(self._progress.cursor.taken, self._at_most // 4)
+            self._waiting.move(self._progress.cursor.taken, self._intake.at_most // 4)
             failed = not await self._save(failed=failed)
             self._lag.set(self.lag)
             self._waits.set(self._waiting.events)
-            self._room.set()
+            self._intake.room.set()
 
     async def _save(self, *, failed: bool) -> bool:
         try:

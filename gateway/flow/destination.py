@@ -169,6 +169,7 @@ class Destination:
         return 0.0
 
     def pause(self, after: float, problem: Unavailable) -> None:
+        """It asks for so many seconds without any send."""
         now = self._clock.monotonic()
         if now + after <= self._until:
             return

@@ -1,8 +1,8 @@
 """Progress: what one subscription keeps in the store, and how it gets there.
 
-    positions   cursor/NAME     position, hash and open runs; compared and set
-                disabled/NAME   since when and why; absent: not disabled
-    rows        waiting, again  see waiting.py; written with the cursor, all or none
+positions   cursor/NAME     position, hash and open runs; compared and set
+disabled/NAME   since when and why; absent: not disabled
+rows        waiting, again  see waiting.py; written with the cursor, all or none
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Progress:
             self.start_over(f"its cursor is of log {self.cursor.log}")
 
     def start_over(self, why: str | Diverged) -> Position:
-        """The log is not the one this cursor was made with: go on with all it has, since what was delivered is unknown."""
+        """The log is not the one this cursor was made with: what was delivered is unknown, so go on with all it has."""
         log.error(
             "cursor does not fit the log: everything in the log is delivered again",
             extra={"subscription": self._subscription.name, "position": self.cursor.position, "reason": str(why)},

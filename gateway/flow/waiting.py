@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.core.cursor import Failing
-from gateway.core.event import Event
+from gateway.core.event import Event  # noqa: TC001  msgspec reads the annotations
 from gateway.core.records import Row
 from gateway.flow.bell import Bell
 from gateway.flow.parcel import Parcel
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gateway.flow.subscription import Limits
 
 VERSION = 1
+PAGE = 1000
 TABLE = "waiting"
 AGAIN = "again"
 """Dead letters to send again; a running delivery moves them to its waiting log. Key: subscription NUL dead letter's."""
@@ -48,10 +49,10 @@ class Kept(msgspec.Struct, array_like=True, frozen=True):
     origin: str
     origin_offset: int
     replay: int
-    attempts: int
-    failed_for: float
-    first_at: float
-    reason: str
+    attempts: int = 0
+    failed_for: float = 0.0
+    first_at: float = 0.0
+    reason: str = ""
     doomed: bool = False
     not_before: float = 0.0
     """Wall clock before which it is not to be sent."""
@@ -127,7 +128,7 @@ class Waiting:
             sequence = int.from_bytes(key[-8:], "big")
             self._next = sequence + 1
             self._index(sequence, value)
-            if number % 1000 == 999:
+            if number % PAGE == 0:
                 await asyncio.sleep(0)
         self.adopt()
 
@@ -332,7 +333,7 @@ class Waiting:
 
 def _stored(store: Store, table: str, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
     after = prefix
-    while rows := store.rows(table, after=after, limit=1000):
+    while rows := store.rows(table, after=after, limit=PAGE):
         for key, value in rows:
             if not key.startswith(prefix):
                 return

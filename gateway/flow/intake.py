@@ -1,0 +1,170 @@
+"""Intake: the first half of delivery: log → filter, transforms → lanes.
+
+Bounded: it reads on only while some lane has less than its next batch and
+memory has room. So a slow sink is read for slowly, and nobody else notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from gateway.codec.frames import open_frame
+from gateway.core import telemetry
+from gateway.core.errors import Damaged, Diverged, Rejected, Trimmed
+from gateway.core.records import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.core.clock import Clock
+    from gateway.core.records import EventLog, Page, Stored
+    from gateway.flow.bell import Bell
+    from gateway.flow.burial import Burial
+    from gateway.flow.lanes import Lanes
+    from gateway.flow.parcel import Packer, Parcel
+    from gateway.flow.progress import Progress
+    from gateway.flow.subscription import Limits, Subscription
+    from gateway.flow.waiting import Waiting
+
+log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Reads for one subscription."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        event_log: EventLog,
+        *,
+        progress: Progress,
+        packer: Packer,
+        lanes: Lanes,
+        waiting: Waiting,
+        burial: Burial,
+        saver: Bell,
+        limits: Limits,
+        clock: Clock,
+        uptime: Callable[[], float],
+    ) -> None:
+        self.room = asyncio.Event()
+        """Set by whoever made room: a lane that took, a save, a settled event."""
+        self.at_most = limits.in_memory
+        """Events that may be in memory, by the size of those read last."""
+        self.is_blocked = False
+        """Whether it stands because the waiting log is full."""
+        self._subscription = subscription
+        self._log = event_log
+        self._progress = progress
+        self._packer = packer
+        self._lanes = lanes
+        self._waiting = waiting
+        self._burial = burial
+        self._saver = saver
+        self._limits = limits
+        self._clock = clock
+        self._uptime = uptime
+        self._filtered = telemetry.filtered_events.labels(subscription.name)
+
+    async def run(self) -> None:
+        """Read until cancelled.
+
+        :raises Diverged: the log changed under a running delivery.
+        """
+        cursor = self._progress.cursor
+        after = Position(self._log.log_id, cursor.position, cursor.hash)
+        while True:
+            try:
+                page = await self._log.read(after=after, limit=self._limits.page)
+            except Trimmed as gap:
+                after = self._progress.skip(after.offset, gap.first - 1)
+            except Diverged as problem:
+                if self._progress.has_looked:
+                    raise
+                after = self._progress.start_over(problem)
+            else:
+                after = await self._take_in(page, after.offset)
+
+    async def _take_in(self, page: Page, after: int) -> Position:
+        for stored in page.frames:
+            await self._space()
+            if stored.frame.header.origin.partition("/")[0] in self._subscription.regions:
+                try:
+                    self._open(stored, after)
+                except Damaged as problem:
+                    while not await self._burial.frame(stored, str(problem)):
+                        await self._clock.sleep(self._subscription.retry.longest)
+                    self._progress.leave_out(stored)
+            else:
+                self._progress.leave_out(stored)
+            self._progress.looked(stored)
+            self._lanes.wake()
+        self._progress.cursor.look(page.upto)
+        last = page.frames[-1]
+        hash_there = last.frame.hash_at(last.frame.count - 1)[:8] if last.last == page.upto else b""
+        return Position(self._log.log_id, page.upto, hash_there)
+
+    async def _space(self) -> None:
+        """Wait until more may be in memory."""
+        while True:
+            waiting = self._waiting
+            held = self._lanes.queued + waiting.in_memory + waiting.unsaved
+            if self._lanes.is_hungry and held < self.at_most and not self._block():
+                return
+            self.room.clear()
+            if max(waiting.in_memory, waiting.unsaved) > self.at_most // 4:
+                self._saver.ring()
+            await self.room.wait()
+
+    def _block(self) -> bool:
+        full = self._waiting.is_full
+        if full and not self.is_blocked:
+            log.error("waiting log is full: nothing more is taken", extra={"subscription": self._subscription.name})
+        self.is_blocked = full
+        return full
+
+    def _open(self, stored: Stored, after: int) -> None:
+        """Queue what the events of a frame become.
+
+        :raises Damaged: it cannot be opened; nothing was queued.
+        """
+        frame = stored.frame
+        if stored.opened is None:
+            stored.opened = open_frame(frame)
+        by_size = self._limits.in_memory_bytes * frame.count // frame.header.raw
+        self.at_most = max(1, min(self._limits.in_memory, by_size))
+        origin, origins = frame.header.origin, frame.origin_offsets()
+        cursor, prepare = self._progress.cursor, self._subscription.prepare
+        pack, put = self._packer.pack, self._lanes.put
+        filtered = 0
+        for index in range(max(0, after + 1 - stored.first), frame.count):
+            offset = stored.first + index
+            if offset <= cursor.restored and not cursor.wants(offset):
+                continue
+            event = stored.opened[index]
+            try:
+                made = prepare(event)
+            except Rejected as problem:
+                cursor.take(offset)
+                self._doom(pack(event, offset, origin, origins[index]), str(problem))
+                continue
+            if not made:
+                filtered += 1
+                cursor.settle(offset)  # it may have been open before a restart
+                continue
+            cursor.take(offset, len(made))
+            for each in made:
+                parcel = pack(each, offset, origin, origins[index])
+                if offset in cursor.failing:
+                    self._packer.carry_on(parcel, cursor.failing[offset], self._uptime())
+                    self._waiting.hold(parcel, 0.0)
+                else:
+                    put(parcel)
+        self._filtered.inc(filtered)
+
+    def _doom(self, parcel: Parcel, reason: str) -> None:
+        """Have it buried, not sent."""
+        parcel.reason, parcel.doomed = reason, True
+        self._waiting.hold(parcel, 0.0)
