@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import deque
+from random import Random
 from typing import TYPE_CHECKING, Self
 
 import grpc
@@ -29,6 +29,7 @@ from gateway.codec.frames import encode_events
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.errors import Rejected, Unavailable
 from gateway.core.event import Event
+from gateway.core.retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ _MAX_MESSAGE = 2 * 1024 * 1024
 """A batch that packs to more bytes is split; the door takes messages of 4 MiB."""
 _FEW = 2
 """Batches under way beyond which only full ones are sent: the next gathers more events meanwhile."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+_RETRY = Retry(first=0.1, longest=5.0)
 _OPTIONS = [
     ("grpc.enable_retries", 0),
     ("grpc.max_send_message_length", -1),
@@ -136,6 +137,7 @@ class Client:
         self._sent: deque[_Batch] = deque()
         self._sequence = 0
         self._attempt = 0
+        self._random = Random()  # noqa: S311 # spreads attempts, guards nothing
         self._trouble = "no answer yet"
         self._news: asyncio.Future[None] | None = None
         self._tasks = asyncio.TaskGroup()
@@ -197,10 +199,12 @@ class Client:
 
     async def _run(self) -> None:
         """Keep one stream open while there is something to send."""
-        stub = self._channel.stream_stream(
-            _PUBLISH,
-            request_serializer=wire.PublishRequest.SerializeToString,
-            response_deserializer=wire.PublishResponse.FromString,
+        stub: grpc.aio.StreamStreamMultiCallable[wire.PublishRequest, wire.PublishResponse] = (
+            self._channel.stream_stream(
+                _PUBLISH,
+                request_serializer=wire.PublishRequest.SerializeToString,
+                response_deserializer=wire.PublishResponse.FromString,
+            )
         )
         while True:
             while not self._has_work():
@@ -209,8 +213,7 @@ class Client:
             self._again.extendleft(reversed(self._sent))
             self._sent.clear()
             self._attempt += 1
-            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._attempt, 10))
-            await self._clock.sleep(after + random.uniform(0, longest))
+            await self._clock.sleep(after + _RETRY.pause(self._attempt + 1, self._random))
 
     async def _converse(self, stream: grpc.aio.StreamStreamCall[wire.PublishRequest, wire.PublishResponse]) -> float:
         """Send and read answers until the stream ends; return how many seconds the gateway asks to wait."""
@@ -225,8 +228,7 @@ class Client:
 
     async def _read(self, stream: grpc.aio.StreamStreamCall[wire.PublishRequest, wire.PublishResponse]) -> float:
         try:
-            while (response := await stream.read()) is not grpc.aio.EOF:
-                assert isinstance(response, wire.PublishResponse)
+            while isinstance(response := await stream.read(), wire.PublishResponse):
                 self._settle(response)
                 self._wake()
                 if response.HasField("unavailable"):
@@ -248,9 +250,7 @@ class Client:
                 self._sequence += 1
                 batch.sequence = self._sequence
                 self._sent.append(batch)
-                await stream.write(
-                    wire.PublishRequest(sequence=batch.sequence, space=self._space, packed=batch.packed)
-                )
+                await stream.write(wire.PublishRequest(sequence=batch.sequence, space=self._space, packed=batch.packed))
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return  # the stream is over: the reading side learns why
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_LAST_PORT = 65535
+
 
 def parse_address(address: str) -> tuple[str, int]:
     """Host and port of `host:port`.
@@ -9,7 +11,7 @@ def parse_address(address: str) -> tuple[str, int]:
     :raises ValueError: it is not one.
     """
     host, separator, port = address.rpartition(":")
-    if not (separator and host and port.isascii() and port.isdigit() and int(port) < 0x10000):
+    if not (separator and host and port.isascii() and port.isdigit() and int(port) <= _LAST_PORT):
         raise ValueError(f"{address!r} is not host:port")
     return host.removeprefix("[").removesuffix("]"), int(port)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.api.answers import ACCEPTED, Answer, problem, render
@@ -116,7 +117,7 @@ class Connection(asyncio.Protocol):
         self._wake()
         return True
 
-    def connection_lost(self, problem: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         """The connection is gone; what is under way is finished, its answer goes nowhere."""
         self._is_over = self._is_ended = True
         self._is_choked = False
@@ -178,7 +179,7 @@ class Connection(asyncio.Protocol):
                     continue
                 await self._answer(request)
         except BadRequest as bad:
-            later = (("Retry-After", "1"),) if bad.status == 503 else ()
+            later = (("Retry-After", "1"),) if bad.status == HTTPStatus.SERVICE_UNAVAILABLE else ()
             self._say(problem(bad.status, bad.detail, headers=later), keep=False)
             self._linger()
         finally:

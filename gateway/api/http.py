@@ -21,7 +21,6 @@ from gateway.api.address import parse_address, spell_address
 from gateway.api.answers import ACCEPTED, Answer, problem, render
 from gateway.api.connection import Connection
 from gateway.codec.http import decode
-from gateway.codec.validate import validate_all
 from gateway.core import telemetry
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.errors import InvalidEvent, TooLarge, Unavailable, UnsupportedFormat
@@ -180,9 +179,8 @@ class HttpDoor:
             )
         try:
             events = decode(request.headers, request.body)
-            validate_all(events, limit=self.limits.event)
-            if len(events) > self.limits.events:
-                raise TooLarge(f"{len(events)} events in a request, allowed are {self.limits.events}")
+            self.limits.check_count(len(events))
+            self.limits.check_sizes(events, len(request.body) + self.limits.head)
             if events:
                 await self._publisher.publish("anonymous", "main", events, via="http")
         except UnsupportedFormat as wrong:

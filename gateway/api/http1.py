@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gateway.api.limits import Limits
 
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_line = re.compile(rf"({_TOKEN}) ([\x21-\x7e\x80-\U0010ffff]+) HTTP/([0-9])\.([0-9])\r\n")
-_field = re.compile(rf"^({_TOKEN}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\r\n", re.MULTILINE)
+_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_line = re.compile(rf"({_NAME}) ([\x21-\x7e\x80-\U0010ffff]+) HTTP/([0-9])\.([0-9])\r\n")
+_field = re.compile(rf"^({_NAME}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\r\n", re.MULTILINE)
 _chunk = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
 _absolute = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 _LONGEST_CHUNK_LINE = 256
+_LONGEST_LENGTH = 15
+_CRLF = b"\r\n"
 _ONCE = frozenset({"host", "content-length", "transfer-encoding", "content-type", "content-encoding", "expect"})
 _IDLE, _HEAD, _BODY = "idle", "head", "body"
 
@@ -86,17 +88,17 @@ class Requests:
 
         :raises BadRequest: the answer is its status, then the connection is closed.
         """
-        if self._request is None and not self._read_head():
-            return None
-        if not (self._read_chunks() if self._chunked else self._read_body()):
-            return None
+        if self._request is None:
+            self._request = self._read_head()
         request = self._request
+        if request is None or not (self._read_chunks(request) if self._chunked else self._read_body(request)):
+            return None
         self._request = None
         self._chunked = self.wants_continue = False
         self.stage = _IDLE
         return request
 
-    def _read_head(self) -> bool:
+    def _read_head(self) -> Request | None:
         pending = self._pending
         while pending.startswith(b"\r\n", self._at):  # RFC 9112 2.2: empty lines before a request line
             self._at += 2
@@ -105,12 +107,12 @@ class Requests:
             raise BadRequest(431, f"the head of the request is larger than {self._limits.head} bytes")
         if end < 0:
             self.stage = _HEAD if len(pending) > self._at else _IDLE
-            return False
+            return None
         head = pending[self._at : end + 2].decode("utf-8", "surrogateescape")
         self._at = end + 4
-        self._request = self._parse(head)
+        request = self._parse(head)
         self.stage = _BODY
-        return True
+        return request
 
     def _parse(self, head: str) -> Request:
         line = _line.match(head)
@@ -147,7 +149,7 @@ class Requests:
                 raise BadRequest(501, f"Transfer-Encoding {coding!r} is not supported, chunked is")
             self._chunked, self._between, self._trailers = True, False, False
         elif length is not None:
-            if not (length.isascii() and length.isdigit() and len(length) < 16):
+            if not (length.isascii() and length.isdigit() and len(length) <= _LONGEST_LENGTH):
                 raise BadRequest(400, "Content-Length is not a number")
             self._left = int(length)
             if self._left > self._limits.request:
@@ -161,11 +163,10 @@ class Requests:
     def _too_large(self, size: str) -> BadRequest:
         return BadRequest(413, f"the body has {size}, allowed are {self._limits.request}")
 
-    def _read_body(self) -> bool:
-        assert self._request is not None
+    def _read_body(self, request: Request) -> bool:
         there = len(self._pending) - self._at
         if not self._body and there >= self._left:  # nearly always: the body came with its head
-            self._request.body = self._pending[self._at : self._at + self._left]
+            request.body = self._pending[self._at : self._at + self._left]
             self._at += self._left
             return True
         taken = min(there, self._left - len(self._body))
@@ -173,13 +174,12 @@ class Requests:
         self._at += taken
         if len(self._body) < self._left:
             return False
-        self._request.body = bytes(self._body)
+        request.body = bytes(self._body)
         self._body = bytearray()
         return True
 
-    def _read_chunks(self) -> bool:
+    def _read_chunks(self, request: Request) -> bool:
         """Take the chunks that are there; True when the last one and the trailers are (RFC 9112 7.1)."""
-        assert self._request is not None
         while not self._trailers:
             if self._left:
                 taken = min(self._left, len(self._pending) - self._at)
@@ -192,18 +192,18 @@ class Requests:
                 return False
         if not self._skip_trailers():
             return False
-        self._request.body = bytes(self._body)
+        request.body = bytes(self._body)
         self._body = bytearray()
         return True
 
     def _read_chunk_line(self) -> bool:
         at = self._at
         if self._between:
-            if len(self._pending) - at < 2:
+            if len(self._pending) - at < len(_CRLF):
                 return False
-            if not self._pending.startswith(b"\r\n", at):
+            if not self._pending.startswith(_CRLF, at):
                 raise BadRequest(400, "a chunk does not end where it said")
-            at += 2
+            at += len(_CRLF)
         line = _chunk.match(self._pending, at, at + _LONGEST_CHUNK_LINE)
         if line is None:
             if len(self._pending) - at >= _LONGEST_CHUNK_LINE or b"\n" in self._pending[at:]:

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.codec.validate import size_of
+from gateway.core.errors import TooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core.event import Event
 
 
 @dataclass(frozen=True)
@@ -41,3 +50,22 @@ class Limits:
     """Batches of one gRPC stream that wait for durability at one time."""
     window: int = 16 * 1024 * 1024
     """Bytes of such batches; the next is read when there is room."""
+
+    def check_sizes(self, events: Sequence[Event], received: int) -> None:
+        """Pass if every event that came in these `received` bytes is small enough.
+
+        :raises TooLarge: one is not; the message has its index.
+        """
+        if received <= self.event:  # no event is larger than the bytes it was read from
+            return
+        for index, event in enumerate(events):
+            if (size := size_of(event)) > self.event:
+                raise TooLarge(f"event {index}: {size} bytes of data and attributes; the limit is {self.event}")
+
+    def check_count(self, count: int) -> None:
+        """Pass if one request may have so many events.
+
+        :raises TooLarge: it may not.
+        """
+        if count > self.events:
+            raise TooLarge(f"{count} events in one request, allowed are {self.events}")

@@ -12,9 +12,6 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-import grpc
-import grpc.aio
-
 from gateway.api import isthmus_pb2 as wire
 from gateway.codec.frames import decode_events
 from gateway.codec.json import decode_batch as decode_json
@@ -26,6 +23,8 @@ from gateway.core.errors import InvalidEvent, Rejected, TooLarge, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import grpc.aio
+
     from gateway.api.limits import Limits
     from gateway.core.contracts import Publisher
     from gateway.core.event import Event
@@ -34,6 +33,7 @@ _refused = telemetry.refused_events.labels(via="grpc")
 _answers = {
     outcome: telemetry.requests.labels(door="grpc", status=outcome) for outcome in ("ok", "refused", "unavailable")
 }
+_SHORT_ARRAY, _ARRAY_SIZES = range(0x90, 0xA0), {0xDC: 2, 0xDD: 4}
 _NAMED = 20
 """The most events that a refusal names."""
 
@@ -104,7 +104,7 @@ class PublishStream:
     async def _read(self, tasks: asyncio.TaskGroup) -> None:
         limits = self._limits
         try:
-            while (message := await self._context.read()) is not grpc.aio.EOF:
+            while isinstance(message := await self._context.read(), wire.PublishRequest):
                 self._take(message, tasks)
                 del message
                 while len(self._line) >= limits.batches or self._size > limits.window:
@@ -123,11 +123,7 @@ class PublishStream:
         self._host.held += batch.size
         events: list[Event] = []
         try:
-            if message.sequence <= self._last:
-                raise InvalidEvent(f"sequence {message.sequence} is not greater than {self._last}, the one before")
-            self._last = message.sequence
-            if self._host.held > self._limits.held:
-                raise Unavailable("the door holds too many batches of all streams", after=1.0)
+            self._check(message.sequence)
             events = _decode(kind, content, self._limits)
         except Unavailable as problem:
             batch.unavailable = problem
@@ -136,21 +132,29 @@ class PublishStream:
             batch.refused = [_refusal(problem)]
         else:
             batch.count = len(events)
-            batch.refused = _judge(events, self._limits.event)
+            batch.refused = _judge(events, self._limits.event) if kind == "packed" else []
         if batch.refused or batch.unavailable or not events:
             self._finish(batch)
             return
         packed = content if kind == "packed" else None
         tasks.create_task(self._publish(batch, message.space or "main", events, packed))
 
+    def _check(self, sequence: int) -> None:
+        if sequence <= self._last:
+            raise InvalidEvent(f"sequence {sequence} is not greater than {self._last}, the one before")
+        self._last = sequence
+        if self._host.held > self._limits.held:
+            raise Unavailable("the door holds too many batches of all streams", after=1.0)
+
     async def _publish(self, batch: _Batch, space: str, events: Sequence[Event], packed: bytes | None) -> None:
-        try:
-            if self._is_turned_away:
-                raise Unavailable("an earlier batch of this stream was not taken")
-            await self._publisher.publish("anonymous", space, events, packed=packed, via="grpc")
-        except Unavailable as problem:
-            batch.unavailable = problem
-            self._is_turned_away = True
+        if self._is_turned_away:
+            batch.unavailable = Unavailable("an earlier batch of this stream was not taken")
+        else:
+            try:
+                await self._publisher.publish("anonymous", space, events, packed=packed, via="grpc")
+            except Unavailable as problem:
+                batch.unavailable = problem
+                self._is_turned_away = True
         self._finish(batch)
 
     def _finish(self, batch: _Batch) -> None:
@@ -205,27 +209,26 @@ def _wake(waiting: asyncio.Future[None] | None) -> None:
 def _decode(kind: str | None, content: bytes, limits: Limits) -> list[Event]:
     match kind:
         case "packed":
-            count = _packed_count(content)
-            if count > limits.events:
-                raise TooLarge(f"{count} events in a batch, allowed are {limits.events}")
+            limits.check_count(_packed_count(content))
             events = decode_events(content)
         case "cloudevents":
             events = decode_protobuf(content)
+            limits.check_sizes(events, len(content))
         case "json_batch":
             events = decode_json(content)
+            limits.check_sizes(events, len(content))
         case _:
             raise InvalidEvent("the request has no body: one of cloudevents, json_batch and packed")
-    if len(events) > limits.events:
-        raise TooLarge(f"{len(events)} events in a batch, allowed are {limits.events}")
+    limits.check_count(len(events))
     return events
 
 
 def _packed_count(packed: bytes) -> int:
     """How many elements the header of a msgpack array announces; 0 if it is none."""
     first = packed[0] if packed else 0
-    if first & 0xF0 == 0x90:
-        return first & 0x0F
-    size = {0xDC: 2, 0xDD: 4}.get(first, 0)
+    if first in _SHORT_ARRAY:
+        return first - _SHORT_ARRAY.start
+    size = _ARRAY_SIZES.get(first, 0)
     return int.from_bytes(packed[1 : 1 + size], "big")
 
 

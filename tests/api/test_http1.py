@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def read(*parts: bytes, limits: Limits = LIMITS) -> list[Request]:
 def test_a_request_is_the_same_however_it_is_cut(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(STREAM)]
 
-    found = read(*(STREAM[start:stop] for start, stop in zip(places, places[1:], strict=False)))
+    found = read(*(STREAM[start:stop] for start, stop in pairwise(places)))
 
     assert [(one.method, one.path, one.query, one.body, one.keep) for one in found] == [
         ("POST", "/events", "a=b", b"hello", True),
@@ -119,9 +120,34 @@ class _Silent:
 
 
 _PIECES = st.sampled_from(
-    [b"POST ", b"GET ", b"/", b"*", b" HTTP/1.1", b" HTTP/1.0", b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b" ", b"\t"]
-    + [b":", b": ", b"Host: x\r\n", b"a", b"Content-Length: 3\r\n", b"Content-Length", b"3", b"abc", b"0\r\n\r\n"]
-    + [b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding", b"chunked", b"3\r\nabc\r\n", b",", b";", b"\x00", b"\x80"]
+    [
+        *(
+            b"POST ",
+            b"GET ",
+            b"/",
+            b"*",
+            b" HTTP/1.1",
+            b" HTTP/1.0",
+            b"\r\n",
+            b"\r\n",
+            b"\r\n",
+            b"\n",
+            b"\r",
+            b" ",
+            b"\t",
+        ),
+        *(b":", b": ", b"Host: x\r\n", b"a", b"Content-Length: 3\r\n", b"Content-Length", b"3", b"abc", b"0\r\n\r\n"),
+        *(
+            b"Transfer-Encoding: chunked\r\n",
+            b"Transfer-Encoding",
+            b"chunked",
+            b"3\r\nabc\r\n",
+            b",",
+            b";",
+            b"\x00",
+            b"\x80",
+        ),
+    ]
 )
 _HEAD = st.sampled_from([b"POST / HTTP/1.1\r\nHost: x\r\n", b"GET / HTTP/1.0\r\n", b""])
 
@@ -143,8 +169,8 @@ async def test_another_strict_parser_reads_what_we_accept_the_same_way(head: byt
     except BadRequest:
         pass
 
-    theirs, _, _ = HttpRequestParser(
-        _Silent(), asyncio.get_running_loop(), 2**16, auto_decompress=False
-    ).feed_data(text[:end])
+    theirs, _, _ = HttpRequestParser(_Silent(), asyncio.get_running_loop(), 2**16, auto_decompress=False).feed_data(
+        text[:end]
+    )
 
     assert ours == [(message.method, payload.read_nowait()) for message, payload in theirs]
