@@ -77,17 +77,17 @@ def roles(name: str) -> dict[Role, Connector[Source] | Connector[Sink]]:
     """
     module = _module(name)
     found: dict[Role, Connector[Source] | Connector[Sink]] = {}
-    if hasattr(module, "Source"):
+    if getattr(module, "Source", Source) is not Source:
         found["source"] = source(name)
-    if hasattr(module, "Sink"):
+    if getattr(module, "Sink", Sink) is not Sink:
         found["sink"] = sink(name)
     return found
 
 
 def _find(name: str, attribute: str, kind: type[Made]) -> Connector[Made]:
     module = _module(name)
-    found = getattr(module, attribute, None)
-    if found is None:
+    found = getattr(module, attribute, kind)
+    if found is kind:  # the module has none, or only imports the contract
         raise ConfigError(f"connector {name!r} has no {attribute.lower()}")
     if not (isinstance(found, type) and issubclass(found, kind)):
         raise ConfigError(f"connector {name!r}: {module.__name__}.{attribute} does not inherit {kind.__name__}")

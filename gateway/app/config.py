@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from gateway.app import yaml
 from gateway.app.checks import check
 from gateway.app.connections import Connection, connect
-from gateway.app.fields import Address, Attribute, Count, Name, Section, Start
+from gateway.app.fields import WHOLE, Address, Attribute, Count, Name, Section, Start
 from gateway.app.problems import explain
 from gateway.app.references import References
 from gateway.core.frame import MAX_EVENT
@@ -100,7 +100,7 @@ class Subscription(Section):
     """Events with the same value of this attribute are delivered in order, one batch at a time."""
     lanes: Count = Field(default=8, ge=1, le=1024)
     """How many sends may be under way at once."""
-    batch: Annotated[Count, Field(ge=1, le=10_000)] | None = None
+    batch: Annotated[int, Field(ge=1, le=10_000), WHOLE] | None = None
     """The most events in one send; default: as many as the sink takes."""
     retry: Retry = Retry()
     start: Start = "latest"

@@ -135,7 +135,8 @@ Address = Annotated[
 ]
 """`host:port`; see `host_and_port`."""
 
-Count = Annotated[int, BeforeValidator(_count)]
+WHOLE = BeforeValidator(_count)
+Count = Annotated[int, WHOLE]
 """A whole number; `true` is not 1."""
 
 Start = Annotated[

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 import msgspec
 import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+Style: TypeAlias = Literal["auto", "console", "json"]
 
 _EXTRA = structlog.stdlib.ExtraAdder()
 _QUIET = ("aiobotocore", "aiohttp.access", "asyncio", "botocore", "grpc", "urllib3")
@@ -23,8 +26,8 @@ _QUIET = ("aiobotocore", "aiohttp.access", "asyncio", "botocore", "grpc", "urlli
 
 def set_up(
     *,
-    level: Literal["debug", "info", "warning", "error"] = "info",
-    style: Literal["auto", "console", "json"] = "auto",
+    level: Level = "info",
+    style: Style = "auto",
     stream: TextIO | None = None,
 ) -> None:
     """Send every log line of this process to the stream (standard error), in place of what was set up before."""
