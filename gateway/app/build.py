@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SPACE = "main"
 """The space of everything, until there are others."""
+DRAIN = 3.0
+"""Seconds that requests under way may take when a door closes; with the sends' it stays below the process's 10."""
 
 
 def open_log(config: written.Config, clock: Clock) -> LmdbLog:
@@ -111,6 +113,7 @@ def limits(config: written.Config) -> Limits:
         header_timeout=asked.header_timeout,
         body_timeout=asked.body_timeout,
         idle_timeout=asked.idle_timeout,
+        drain_timeout=DRAIN,
     )
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DRAIN = 5.0
+DRAIN = 4.0
 """Seconds that sends under way may take when the node stops."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from gateway.api.probes import Check
@@ -38,7 +39,7 @@ class View:
                 "full": node.log.is_full,
             },
             "addresses": node.addresses(),
-            "subscriptions": {name: delivery.describe() for name, delivery in node.deliveries.items()},
+            "subscriptions": {name: asdict(delivery.status) for name, delivery in node.deliveries.items()},
             "sinks": {
                 name: {"state": destination.state, "reason": destination.reason or None}
                 for name, destination in node.destinations.items()

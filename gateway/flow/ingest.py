@@ -38,7 +38,7 @@ _REBUILD_PAGE = 4 * 1024 * 1024
 class Bury(Protocol):
     """How a source's refused event becomes a dead letter."""
 
-    def __call__(self, source: str, event: Event, reason: str) -> Awaitable[None]:
+    def __call__(self, source_name: str, event: Event, reason: str, /) -> Awaitable[None]:
         """Return once the dead letter is durable."""
         ...
 
