@@ -30,15 +30,15 @@ from gateway.core.clock import SystemClock
 from gateway.flow.dead_letters import DeadLetters
 from gateway.flow.delivery import Delivery
 from gateway.flow.destination import Destination
-from gateway.flow.ingest import Ingest
 from gateway.flow.supervise import Health, keep_running
-from gateway.log.lmdb import LmdbLog
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.app.config import Config
     from gateway.core.contracts import Sink
+    from gateway.flow.ingest import Ingest
+    from gateway.log.lmdb import LmdbLog
 
 log = logging.getLogger(__name__)
 

@@ -4,14 +4,15 @@
                     ├─▶ drop what came back, recent duplicates ─▶ log.append ─▶ return
     source ─accept──┘   (a source's refused events are buried; doors refused theirs)
 
-A duplicate of an event whose commit is still under way waits for that commit.
+A duplicate of an event whose commit is still under way waits for that commit,
+after the others of its batch were appended, so that they keep their order.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gateway.codec.frames import body_of, hash_of, pack
 from gateway.codec.validate import validate_all
@@ -49,6 +50,17 @@ class _Commit:
     def __init__(self, arrivals: list[tuple[int, int]]) -> None:
         self.who = {who for who, _ in arrivals}
         self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+
+class _Chosen(NamedTuple):
+    """What is to be done with the events of one publish."""
+
+    fresh: list[int] | None
+    """Indexes of those to append; None: all."""
+    arrivals: list[tuple[int, int]]
+    """The hashes of those."""
+    under_way: list[tuple[_Commit, int]]
+    """Duplicates of events whose commit is not through yet."""
 
 
 class Ingest:
@@ -119,49 +131,36 @@ class Ingest:
         """
         del principal  # who may publish what comes with authentication
         hashes = b"".join(map(hash_of, events))
-        fresh, arrivals = await self._choose(space, events, hashes, via)
-        if not arrivals and not positions:
-            return
-        batches = self._batches(space, events, hashes, fresh, packed)
-        if self._at_most and self._lasting:
-            await self._append_once(space, batches, arrivals, positions)
-        else:
-            await self._log.append(batches, positions=positions)
-        telemetry.accepted_events.labels(via).inc(len(arrivals))
+        chosen = self._choose(space, events, list(split(hashes)), via)
+        if chosen.arrivals or positions:
+            await self._append(space, self._batches(space, events, hashes, chosen.fresh, packed), chosen, positions)
+            telemetry.accepted_events.labels(via).inc(len(chosen.arrivals))
+        for commit, index in chosen.under_way:
+            if not await asyncio.shield(commit.done):  # the other one failed: now it is ours to append
+                await self.publish("", space, [events[index]], via=via)
 
-    async def _choose(
-        self, space: str, events: Sequence[Event], hashes: bytes, via: str
-    ) -> tuple[list[int] | None, list[tuple[int, int]]]:
-        """Indexes of the events to append (None: all of them), and their halves.
-
-        Ends without an await in between a look at the window and the return,
-        so that the caller can add to it before anybody else looks.
-        """
-        arrivals = list(split(hashes))
+    def _choose(self, space: str, events: Sequence[Event], arrivals: list[tuple[int, int]], via: str) -> _Chosen:
+        """Look at the window once, without an await, so that nobody else looks before we add to it."""
         window = self._window(space)
-        while True:
-            keep: list[int] = []
-            mine: dict[int, int] = {}
-            duplicates = conflicts = returned = 0
-            wait: _Commit | None = None
-            for index, (who, what) in enumerate(arrivals):
-                if ORIGIN in events[index].extensions and self._came_back(events[index]):
-                    returned += 1
-                    continue
-                seen = mine.get(who)
-                if seen is None:
-                    seen = window.what(who)
-                    if seen == what:
-                        wait = wait or self._commit_of(who)
-                if seen == what:
-                    duplicates += 1
-                    continue
-                conflicts += seen is not None
-                mine[who] = what
-                keep.append(index)
-            if wait is None:
-                break
-            await asyncio.wait([wait.done])
+        keep: list[int] = []
+        mine: dict[int, int] = {}
+        under_way: list[tuple[_Commit, int]] = []
+        duplicates = conflicts = returned = 0
+        for index, (who, what) in enumerate(arrivals):
+            if ORIGIN in events[index].extensions and self._came_back(events[index]):
+                returned += 1
+                continue
+            seen = mine.get(who)
+            if seen is None:
+                seen = window.what(who)
+                if seen == what and self._under_way and (commit := self._commit_of(who)):
+                    under_way.append((commit, index))
+            if seen == what:
+                duplicates += 1
+                continue
+            conflicts += seen is not None
+            mine[who] = what
+            keep.append(index)
         if duplicates:
             telemetry.duplicate_events.labels(via).inc(duplicates)
         if conflicts:
@@ -169,8 +168,8 @@ class Ingest:
         if returned:
             telemetry.returned_events.labels(via).inc(returned)
         if len(keep) == len(events):
-            return None, arrivals
-        return keep, [arrivals[index] for index in keep]
+            return _Chosen(None, arrivals, under_way)
+        return _Chosen(keep, [arrivals[index] for index in keep], under_way)
 
     def _came_back(self, event: Event) -> bool:
         origin = event.extensions.get(ORIGIN)
@@ -191,16 +190,19 @@ class Ingest:
             return [Batch(space, list(events), body_of(packed, len(events)), hashes)]
         return pack(space, events)
 
-    async def _append_once(
+    async def _append(
         self,
         space: str,
         batches: list[Batch],
-        arrivals: list[tuple[int, int]],
+        chosen: _Chosen,
         positions: Mapping[str, tuple[bytes | None, bytes | None]] | None,
     ) -> None:
+        if not (self._at_most and self._lasting):
+            await self._log.append(batches, positions=positions)
+            return
         window = self._window(space)
-        window.add(arrivals, self._clock.monotonic())
-        commit = _Commit(arrivals)
+        window.add(chosen.arrivals, self._clock.monotonic())
+        commit = _Commit(chosen.arrivals)
         self._under_way.add(commit)
         durable = False
         try:
@@ -211,7 +213,7 @@ class Ingest:
             self._under_way.discard(commit)
             commit.done.set_result(durable)
             if not durable:
-                window.remove(arrivals)
+                window.remove(chosen.arrivals)
 
     def door(self, source: str, space: str) -> SourceDoor:
         """The door of the source of that name."""

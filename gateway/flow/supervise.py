@@ -54,7 +54,7 @@ async def keep_running(health: Health, run: Callable[[], Awaitable[None]], clock
         except Unavailable as problem:
             _note(health, problem, logging.WARNING)
             asked = problem.after
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001  one of the two places: a bug in one loop stops no other
             _note(health, problem, logging.ERROR)
             asked = None
         else:
