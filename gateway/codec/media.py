@@ -35,3 +35,12 @@ def charset_of(content_type: str) -> str | None:
     """Python's name of the charset it declares, UTF-8 if it declares none; None for one we do not know."""
     found = _CHARSET(content_type)
     return UTF_8 if found is None else _PYTHON_NAMES.get((found.group(1) or found.group(2) or "").lower())
+
+
+@lru_cache(1024)
+def is_text(content_type: str) -> bool:
+    """Whether it declares text in UTF-8: JSON, XML or `text/*`."""
+    kind = essence(content_type)
+    return is_json(content_type) or (
+        (kind.startswith("text/") or kind.endswith(("/xml", "+xml"))) and charset_of(content_type) == UTF_8
+    )

@@ -32,16 +32,27 @@ def of_data(data: Raw, content_type: object) -> bytes | None:
         raise InvalidEvent(f"datacontenttype: expected a string, got {type(content_type).__name__}")
     if is_json(content_type):
         return bytes(data)
-    charset = charset_of(content_type)
-    if charset is None:
-        raise InvalidEvent("data: the charset of datacontenttype is not known here; send it as data_base64")
     try:
         text = _text(data)
-        return None if text is None else text.encode(charset)
     except msgspec.ValidationError:
         raise InvalidEvent(f"data: must be a string, as datacontenttype is {content_type!a:.80}") from None
     except MALFORMED as problem:
         raise InvalidEvent(f"data: {why(problem)}") from None
+    return None if text is None else of_text(text, content_type)
+
+
+def of_text(text: str, content_type: str | None) -> bytes:
+    """The bytes of a payload that came as text: in the charset that its content type declares, or else UTF-8.
+
+    :raises InvalidEvent: a charset that we do not know, or that has no such character.
+    """
+    charset = UTF_8 if content_type is None or is_json(content_type) else charset_of(content_type)
+    if charset is None:
+        raise InvalidEvent("data: the charset of datacontenttype is not known here; send it as binary data")
+    try:
+        return text.encode(charset)
+    except UnicodeEncodeError:
+        raise InvalidEvent("data: has a character that the charset of datacontenttype does not know") from None
 
 
 def of_base64(text: str) -> bytes:

@@ -53,6 +53,10 @@ class InvalidEvent(Rejected):
         self.index = index
 
 
+class UnsupportedFormat(InvalidEvent):
+    """An event format that is not read here: 415 at a door."""
+
+
 class TooLarge(Rejected):
     """Larger than `limits: {event: ...}` or the request limit allows."""
 
