@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TURNS = 40
+TURNS = 30
 """Turns of the event loop after which everything that could go on has gone on."""
 
 
@@ -59,12 +59,14 @@ class FakeClock:
         self._monotonic += step
         self._now += step
 
-    async def advance_until(self, condition: Callable[[], bool], *, step: float = 0.1, at_most: float = 3600.0) -> None:
-        """Let time pass until something is true; fails when it is not after `at_most` seconds."""
+    async def advance_until(self, condition: Callable[[], bool], *, at_most: float = 3600.0) -> None:
+        """Let time pass, from one sleeper to the next, until something is true; fails when it is not in time."""
         end = self._monotonic + at_most
+        await settle()
         while not condition():
-            assert self._monotonic < end, "never became true"
-            await self.advance(step)
+            assert self._sleepers, "never becomes true: nobody waits for time"
+            assert self._sleepers[0][0] <= end, "did not become true in time"
+            await self.advance(max(0.0, self._sleepers[0][0] - self._monotonic))
 
 
 async def settle() -> None:

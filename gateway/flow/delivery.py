@@ -219,7 +219,7 @@ class Delivery:
                 self._start(tasks)
         finally:
             self._running = False
-            await self._progress.save(self._waiting)
+            await self._save(failed=False)
 
     def _start(self, tasks: asyncio.TaskGroup) -> None:
         name = self.subscription.name

@@ -1,0 +1,456 @@
+"""Delivery when the destination or an event is wrong: F13 to F18, F20, F21 and F23 of the fault matrix."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.core.errors import Gone, LogFull, PartialFailure, Rejected, Unauthorized, Unavailable
+from gateway.core.retry import Retry
+from gateway.flow.subscription import Limits
+from tests.clock import settle
+from tests.flow.delivering import Scene, Told, make
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core.event import Outgoing
+
+DAY = 86400.0
+
+
+def failing(*numbers: int, why: type[Exception] = Unavailable):
+    """An answer that refuses every batch with one of these events."""
+
+    def answer(events: Sequence[Outgoing]) -> None:
+        for event in events:
+            if int(event.id) in numbers:
+                raise why(f"not {event.id}")
+
+    return answer
+
+
+def down(events: Sequence[Outgoing]) -> None:
+    raise Unavailable("HTTP 503")
+
+
+def cannot_connect(events: Sequence[Outgoing]) -> None:
+    raise Unavailable("connect") from ConnectionRefusedError()
+
+
+@pytest.mark.parametrize("max_batch", [1, 10])
+@pytest.mark.parametrize("events", [1, 100])
+async def test_nothing_is_buried_for_the_destinations_sake(max_batch: int, events: int) -> None:
+    """F13: a sink that is away for a day, with give_up at one hour."""
+    scene = Scene(max_batch=max_batch)
+    scene.sink.answer = cannot_connect if events == 1 else down
+    await scene.publish(*(make(number) for number in range(events)))
+    delivery = scene.delivery(retry=Retry(give_up=3600.0), limits=Limits(save_every=60.0))
+
+    async with scene.running(delivery):
+        await scene.clock.advance(DAY)
+        assert delivery.status.destination == "down"
+        attempts = len(scene.sink.attempts)
+        scene.sink.answer = lambda _: None
+        await scene.until(lambda: delivery.lowest_needed() == events + 1)
+
+    assert sorted(map(int, scene.sink.ids)) == list(range(events))
+    assert scene.dead_letters.list() == ()
+    assert attempts < DAY / 10
+
+
+async def test_probes_pause_longer_and_longer_up_to_the_limit() -> None:
+    scene = Scene()
+    scene.sink.answer = cannot_connect
+    await scene.publish(make(1))
+
+    async with scene.running(scene.delivery()):
+        await scene.clock.advance(3600)
+
+    times = [at for at, _ in scene.sink.attempts]
+    pauses = [late - early for early, late in zip(times[20:], times[21:], strict=False)]
+    assert max(pauses) <= 30.0
+    assert 10 < sum(pauses) / len(pauses) < 20
+
+
+async def test_a_dead_sink_delays_no_other_subscription() -> None:
+    """F13: nor does a hanging one (F18)."""
+    scene = Scene()
+    dead, hanging = Told(scene.clock), Scene()
+    dead.answer = down
+    never = asyncio.Event()
+
+    async def hang(events: Sequence[Outgoing]) -> None:
+        await never.wait()
+
+    hanging.sink.pause = hang
+    hanging.log = scene.log
+    hanging.clock = scene.clock
+    elsewhere = Scene()
+    elsewhere.log, elsewhere.clock = scene.log, scene.clock
+    await scene.publish(*(make(number) for number in range(1000)))
+    healthy = scene.delivery(name="healthy")
+
+    async with scene.running(
+        healthy, elsewhere.delivery(name="dead", sink=dead), hanging.delivery(name="hanging", sink=hanging.sink)
+    ):
+        await settle()
+        await scene.until(lambda: len(scene.sink.arrived) == 1000, at_most=0.1)
+
+
+async def test_load_on_a_sink_that_fails_half_is_not_amplified() -> None:
+    """F14: at most 1.1 attempts an event (and the allowance a second) while it fails half of them."""
+    scene = Scene()
+    turn = iter(range(1_000_000))
+
+    def half(events: Sequence[Outgoing]) -> None:
+        if hash((next(turn), "salt")) % 2:
+            raise Unavailable("HTTP 500")
+
+    scene.sink.answer = half
+    events = 3000
+    await scene.publish(*(make(number) for number in range(events)))
+    delivery = scene.delivery(limits=Limits(in_memory=100_000))
+
+    async with scene.running(delivery):
+        began = scene.clock.monotonic()
+        await scene.until(lambda: len({id_ for _, ids in scene.sink.attempts for id_ in ids}) == events)
+        seconds = scene.clock.monotonic() - began
+        attempts = len(scene.sink.attempts)
+        scene.sink.answer = lambda _: None
+        await scene.until(lambda: len(scene.sink.arrived) == events)
+
+    assert attempts <= 1.1 * events + 5 * seconds + 50 + 50
+    assert sorted(map(int, scene.sink.ids)) == list(range(events))
+
+
+async def test_a_wish_for_a_pause_is_obeyed_exactly_by_everybody() -> None:
+    """F15: 429 with Retry-After pauses the destination, not the event."""
+    scene = Scene()
+
+    def throttle(events: Sequence[Outgoing]) -> None:
+        scene.sink.answer = lambda _: None
+        raise Unavailable("HTTP 429", after=17.0)
+
+    scene.sink.answer = throttle
+    deliveries = [scene.delivery(name=name, lanes=1) for name in ("one", "two")]
+    await scene.publish(make(1), make(2))
+
+    async with scene.running(*deliveries):
+        await settle()
+        asked = scene.sink.attempts[0][0]
+        before = len(scene.sink.attempts)
+        await scene.clock.advance(16.9)
+        assert len(scene.sink.attempts) == before
+        assert scene.destination.state == "pausing"
+        await scene.clock.advance(0.1)
+        assert len(scene.sink.attempts) > before
+        await scene.until(lambda: len(scene.sink.arrived) == 4)
+
+    assert scene.sink.attempts[before][0] == pytest.approx(asked + 17.0)
+
+
+@pytest.mark.parametrize("max_batch", [1, 7])
+async def test_rejected_is_never_repeated_and_is_buried_with_the_answer(max_batch: int) -> None:
+    """F16: with a batch sink that refuses the whole batch, the bad events are found."""
+    scene = Scene(max_batch=max_batch)
+    scene.sink.answer = failing(3, 4, 11, why=Rejected)
+    await scene.publish(*(make(number) for number in range(20)))
+    delivery = scene.delivery()
+
+    async with scene.running(delivery):
+        await scene.until(lambda: delivery.lowest_needed() == 21)
+
+    letters = scene.dead_letters.list("bill")
+    assert [letter.event for letter in letters] == [make(3), make(4), make(11)]
+    assert letters[0].reason == "not 3"
+    assert (letters[0].attempts, letters[0].origin_offset, letters[0].redrives) == (1, 4, 0)
+    assert sorted(map(int, scene.sink.ids)) == [n for n in range(20) if n not in (3, 4, 11)]
+    if max_batch == 1:
+        assert [len(scene.sink.tries(number)) for number in range(20)] == [1] * 20
+
+
+async def test_a_rejected_event_lets_its_key_go_on() -> None:
+    scene = Scene(max_batch=4)
+    scene.sink.answer = failing(2, why=Rejected)
+    await scene.publish(*(make(number, "k") for number in range(1, 6)))
+
+    async with scene.running(scene.delivery(order_by="subject")):
+        await scene.until(lambda: len(scene.sink.arrived) == 4)
+
+    assert scene.sink.ids == ["1", "3", "4", "5"]
+
+
+async def test_poison_may_block_its_key_and_no_other() -> None:
+    """F20, `poison: block`: until the destination takes it."""
+    scene = Scene()
+    scene.sink.answer = failing(1, why=Rejected)
+    await scene.publish(*(make(number, f"k{number % 2}") for number in range(1, 9)))
+    delivery = scene.delivery(order_by="subject", poison="block", retry=Retry(give_up=5.0))
+
+    async with scene.running(delivery):
+        await scene.clock.advance(600)
+        assert scene.sink.ids == ["2", "4", "6", "8"]
+        assert scene.dead_letters.list() == ()
+        scene.sink.answer = lambda _: None
+        await scene.until(lambda: len(scene.sink.arrived) == 8)
+
+    assert scene.sink.ids == ["2", "4", "6", "8", "1", "3", "5", "7"]
+
+
+async def test_a_transform_that_rejects_is_a_dead_letter() -> None:
+    scene = Scene()
+    await scene.publish(make(1), make(2))
+
+    def prepare(event):
+        if event.id == "1":
+            raise Rejected("no total in its data")
+        return (event,)
+
+    delivery = scene.delivery(prepare=prepare)
+    async with scene.running(delivery):
+        await scene.until(lambda: delivery.lowest_needed() == 3)
+
+    (letter,) = scene.dead_letters.list()
+    assert (letter.event, letter.reason) == (make(1), "no total in its data")
+    assert scene.sink.ids == ["2"]
+
+
+async def test_gone_disables_the_subscription_until_resumed() -> None:
+    """F17: over a restart too; its events stay."""
+    scene = Scene()
+    scene.sink.answer = failing(*range(10), why=Gone)
+    await scene.publish(*(make(number) for number in range(10)))
+    delivery = scene.delivery(lanes=2)
+
+    async with scene.running(delivery):
+        await scene.clock.advance(3600)
+        assert delivery.status.state == "disabled"
+    tried = len(scene.sink.attempts)
+    again = scene.delivery(lanes=2)
+    async with scene.running(again):
+        await scene.clock.advance(3600)
+        assert again.status.state == "disabled"
+        assert len(scene.sink.attempts) == tried <= 2
+        scene.sink.answer = lambda _: None
+        await again.resume()
+        await scene.until(lambda: again.lowest_needed() == 11)
+
+    assert sorted(map(int, scene.sink.ids)) == list(range(10))
+    assert scene.dead_letters.list() == ()
+
+
+async def test_refused_credentials_pause_the_destination_with_an_alert(caplog: pytest.LogCaptureFixture) -> None:
+    """F28 at this level: 401 and 403 bury nothing."""
+    scene = Scene()
+    scene.sink.answer = failing(*range(50), why=Unauthorized)
+    await scene.publish(*(make(number) for number in range(50)))
+    delivery = scene.delivery(retry=Retry(give_up=60.0))
+
+    async with scene.running(delivery):
+        await scene.clock.advance(3600)
+        assert scene.destination.state == "unauthorized"
+        assert len(scene.sink.attempts) < 8 + 3600 / 30
+        scene.sink.answer = lambda _: None
+        await scene.until(lambda: delivery.lowest_needed() == 51)
+
+    assert scene.dead_letters.list() == ()
+    assert "sink refuses our credentials" in caplog.text
+
+
+async def test_a_hanging_send_is_cut_and_the_breaker_opens() -> None:
+    """F18: then one probe at a time, and everything arrives once it answers."""
+    scene = Scene()
+    never = asyncio.Event()
+    sending = 0
+
+    async def hang(events: Sequence[Outgoing]) -> None:
+        nonlocal sending
+        sending += 1
+        try:
+            await never.wait()
+        finally:
+            sending -= 1
+
+    scene.sink.pause = hang
+    await scene.publish(*(make(number) for number in range(100)))
+    delivery = scene.delivery(retry=Retry(give_up=600.0))
+
+    async with scene.running(delivery):
+        await scene.clock.advance(50)
+        assert sending == 8
+        await scene.clock.advance(30)
+        assert scene.destination.is_down
+        await scene.clock.advance(7200)
+        assert sending <= 1
+        scene.sink.pause = None
+        await scene.until(lambda: delivery.lowest_needed() == 101)
+
+    assert sorted(map(int, scene.sink.ids)) == list(range(100))
+    assert scene.dead_letters.list() == ()
+
+
+async def test_cancelling_during_a_cut_still_cancels() -> None:
+    """A stop that falls together with a deadline is not swallowed."""
+    scene = Scene()
+    never = asyncio.Event()
+
+    async def hang(events: Sequence[Outgoing]) -> None:
+        try:
+            await never.wait()
+        finally:
+            await asyncio.sleep(0)
+
+    scene.sink.pause = hang
+    await scene.publish(make(1))
+    delivery = scene.delivery()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(delivery.run())
+        await scene.clock.advance(59.99)
+        for slot in delivery._slots:
+            slot.cut_after(0.0, scene.clock.monotonic())
+        await asyncio.sleep(0)
+        running.cancel()
+
+    assert running.cancelled()
+
+
+async def test_a_poison_event_is_given_up_and_holds_only_its_key() -> None:
+    """F20: Unavailable for ever, while others arrive; later events of its key follow in order."""
+    scene = Scene()
+    scene.sink.answer = failing(0)
+    await scene.publish(*(make(number, f"k{number % 4}") for number in range(40)))
+    delivery = scene.delivery(order_by="subject", retry=Retry(give_up=120.0))
+    number = 40
+
+    async with scene.running(delivery):
+        await settle()
+        others = [id_ for id_ in scene.sink.ids if int(id_) % 4]
+        assert len(others) == 30
+        while not scene.dead_letters.list():
+            await scene.publish(make(number, f"k{number % 4}"))
+            number += 1
+            await scene.clock.advance(10)
+        gave_up_at = scene.clock.monotonic() - 1000.0
+        await scene.until(lambda: len(scene.sink.arrived) == number - 1)
+
+    (letter,) = scene.dead_letters.list()
+    assert letter.event == make(0, "k0")
+    assert letter.reason.startswith("gave up after ")
+    assert letter.attempts == len(scene.sink.tries(0)) > 5
+    assert 120 <= gave_up_at <= 120 + 30 + 20
+    for key in range(4):
+        of_key = [int(event.id) for event in scene.sink.arrived if event.group == f"k{key}"]
+        assert of_key == [n for n in range(1, number) if n % 4 == key]
+
+
+async def test_one_bad_event_of_a_batch_holds_no_other() -> None:
+    """A sink that can only say that the batch failed."""
+    scene = Scene(max_batch=10)
+    scene.sink.answer = failing(5)
+    await scene.publish(*(make(number) for number in range(30)))
+
+    async with scene.running(scene.delivery(lanes=2)):
+        await scene.until(lambda: len(scene.sink.arrived) == 29, at_most=60)
+
+    assert scene.dead_letters.list() == ()
+
+
+async def test_a_bad_event_in_every_lane_does_not_keep_the_destination_down() -> None:
+    """Probes go by turns over the events of a batch."""
+    scene = Scene(max_batch=10)
+    scene.sink.answer = failing(0, 10)
+    await scene.publish(*(make(number) for number in range(20)))
+    delivery = scene.delivery(lanes=2)
+
+    async with scene.running(delivery):
+        await scene.until(lambda: len(scene.sink.arrived) == 18, at_most=300)
+
+
+async def test_only_failed_events_of_a_batch_are_repeated() -> None:
+    """F23: PartialFailure; a rejected one is buried, those not named are settled."""
+    scene = Scene(max_batch=10)
+    calls = 0
+
+    def partly(events: Sequence[Outgoing]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            scene.sink.arrived += [event for index, event in enumerate(events) if index not in (2, 4)]
+            raise PartialFailure({2: Unavailable("throttled"), 4: Rejected("too old")})
+
+    scene.sink.answer = partly
+    await scene.publish(*(make(number) for number in range(10)))
+    delivery = scene.delivery(lanes=1)
+
+    async with scene.running(delivery):
+        await scene.until(lambda: delivery.lowest_needed() == 11)
+
+    assert [ids for _, ids in scene.sink.attempts] == [[str(n) for n in range(10)], ["2"]]
+    assert sorted(map(int, scene.sink.ids)) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert [letter.reason for letter in scene.dead_letters.list()] == ["too old"]
+
+
+async def test_order_of_a_key_when_its_batch_fails_in_part() -> None:
+    """A later event of the key that arrived is settled; everything that did not arrive stays in order."""
+    scene = Scene(max_batch=4)
+    calls = 0
+
+    def partly(events: Sequence[Outgoing]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            scene.sink.arrived.append(events[2])
+            raise PartialFailure(dict.fromkeys((0, 1, 3), Unavailable("throttled")))
+
+    scene.sink.answer = partly
+    await scene.publish(*(make(number, "k") for number in range(8)))
+
+    async with scene.running(scene.delivery(order_by="subject")):
+        await scene.until(lambda: len(scene.sink.arrived) == 8)
+
+    assert scene.sink.ids == ["2", "0", "1", "3", "4", "5", "6", "7"]
+
+
+async def test_what_a_sink_should_not_raise_counts_as_unavailable(caplog: pytest.LogCaptureFixture) -> None:
+    """Our bug must not bury somebody's event; it is said once."""
+    scene = Scene()
+    scene.sink.answer = failing(*range(5), why=ZeroDivisionError)
+    await scene.publish(*(make(number) for number in range(5)))
+
+    async with scene.running(scene.delivery()):
+        await scene.clock.advance(60)
+        scene.sink.answer = lambda _: None
+        await scene.until(lambda: len(scene.sink.arrived) == 5)
+
+    assert scene.dead_letters.list() == ()
+    assert caplog.text.count("sink failed in a way it should not") == 1
+
+
+async def test_when_dead_letters_cannot_be_written_their_events_stay(caplog: pytest.LogCaptureFixture) -> None:
+    """F21: not settled, not sent again, said once; buried as soon as it works."""
+    scene = Scene()
+    scene.sink.answer = failing(2, why=Rejected)
+
+    class Full:
+        rows, position, positions = scene.log.rows, scene.log.position, scene.log.positions
+
+        async def write(self, *args: object, **settings: object) -> None:
+            raise LogFull("the disk is full")
+
+    scene.dead_letters._store = Full()
+    await scene.publish(make(1), make(2), make(3))
+    delivery = scene.delivery()
+
+    async with scene.running(delivery):
+        await scene.clock.advance(50)
+        assert delivery.lowest_needed() == 2
+        scene.dead_letters._store = scene.log
+        await scene.until(lambda: delivery.lowest_needed() == 4)
+
+    assert sorted(scene.sink.ids) == ["1", "3"]
+    assert len(scene.sink.tries(2)) == 1
+    assert [letter.event for letter in scene.dead_letters.list()] == [make(2)]
+    assert caplog.text.count("dead letters cannot be written") == 1
