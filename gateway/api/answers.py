@@ -30,7 +30,8 @@ def problem(
     status: int, detail: str, *, headers: tuple[tuple[str, str], ...] = (), keep: bool = True, **members: object
 ) -> Answer:
     """An application/problem+json document (RFC 9457); `members` are its extension members."""
-    document = {"type": "about:blank", "title": _PHRASES[status], "status": status, "detail": detail, **members}
+    text = detail.encode("utf-8", "replace").decode()  # it may quote what is not UTF-8
+    document = {"type": "about:blank", "title": _PHRASES[status], "status": status, "detail": text, **members}
     return Answer(status, _encode(document), "application/problem+json", headers, keep)
 
 
@@ -43,4 +44,4 @@ def render(answer: Answer, *, keep: bool, date: str, with_body: bool = True) -> 
     lines += [f"{name}: {value}" for name, value in answer.headers]
     if not keep:
         lines.append("Connection: close")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + (answer.body if with_body else b"")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape") + (answer.body if with_body else b"")

@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
             return
         self._requests.feed(data)
         self._received += len(data)
-        if self._waiting is not None:
+        if self._stage != "answer":
             self._wake()
         elif self._requests.held > _READ_AHEAD and not self._is_paused:
             self._is_paused = True
@@ -151,6 +151,8 @@ class Connection(asyncio.Protocol):
     def expire(self) -> None:
         """The deadline has passed: say so where somebody listens, and close."""
         match self._stage:
+            case _ if self._is_over:
+                self.abort()
             case "head" | "body":
                 self._say(problem(408, f"the {self._stage} of the request did not come in time"), keep=False)
                 self._linger()
@@ -182,6 +184,11 @@ class Connection(asyncio.Protocol):
             later = (("Retry-After", "1"),) if bad.status == HTTPStatus.SERVICE_UNAVAILABLE else ()
             self._say(problem(bad.status, bad.detail, headers=later), keep=False)
             self._linger()
+        except Exception:  # our bug, met by one request, must not stop the node: the third place that catches all
+            log.exception("request failed")
+            if not self._is_over:
+                self._say(problem(500, "an error inside the gateway; it is in its log"), keep=False)
+                self._linger()
         finally:
             self._hold(0)
 

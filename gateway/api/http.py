@@ -153,15 +153,11 @@ class HttpDoor:
         counter.inc()
 
     async def handle(self, request: Request) -> Answer:
-        """Answer one request. A bug that one request meets is answered 500 and must not stop the node."""
+        """Answer one request."""
         route = self._routes.get((request.method, request.path))
         if route is None:
             return self._lost(request)
-        try:
-            return await route(request)
-        except Exception:
-            log.exception("request failed", extra={"method": request.method, "path": request.path})
-            return problem(500, "an error inside the gateway; it is in its log", keep=False)
+        return await route(request)
 
     def _lost(self, request: Request) -> Answer:
         if request.path not in self._paths:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.api.limits import Limits
 
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_line = re.compile(rf"({_NAME}) ([\x21-\x7e\x80-\U0010ffff]+) HTTP/([0-9])\.([0-9])\r\n")
+_line = re.compile(rf"({_NAME}) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])\r\n")
 _field = re.compile(rf"^({_NAME}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\r\n", re.MULTILINE)
 _chunk = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
 _absolute = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
@@ -133,8 +133,7 @@ class Requests:
         if minor != "0" and "host" not in named:
             raise BadRequest(400, "the header field Host is missing")
         path, _, query = _origin(method, target).partition("?")
-        options = named.get("connection", "").lower()
-        keep = "close" not in options if minor != "0" else "keep-alive" in options
+        keep = minor != "0" and "close" not in named.get("connection", "").lower()
         self._expect(named, modern=minor != "0")
         return Request(method, path, query, headers, named, keep)
 

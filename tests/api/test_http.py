@@ -161,6 +161,8 @@ async def test_pipelined_requests_are_not_read_without_bound(door: HttpDoor, pub
         (b"DELETE /livez HTTP/1.1\r\nHost: x\r\n\r\n", 405, "GET"),
         (b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404, "/events"),
         (b"nonsense\r\n\r\n", 400, "request line"),
+        (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400, "request line"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \xff\r\n\r\n", 501, "chunked"),
     ],
 )
 async def test_what_is_refused_is_told_why(
@@ -353,10 +355,13 @@ async def test_a_client_that_does_not_read_its_answers_is_cut(publisher: LogPubl
 
     limits = replace(PATIENT, answer_timeout=0.4)
     async with HttpDoor("127.0.0.1:0", publisher, limits, {"GET /much": much}) as door, dial(door.address) as line:
-        await line.say(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        line.writer.write(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n" + b"GET / HTTP/1.1\r\n" * 1_000_000)
         await until(lambda: bool(door._connections))
+        (connection,) = door._connections
 
         await until(lambda: not door._connections)
+
+        assert connection._requests.held < 1_000_000
 
 
 # connections
@@ -467,6 +472,13 @@ async def test_a_webhook_sender_may_shake_hands(door: HttpDoor) -> None:
     )
 
     assert (reply.status, reply.headers["webhook-allowed-origin"]) == (200, "sender.example")
+
+
+@pytest.mark.parametrize("origin", ["\u4e2d", "\udcff"])
+async def test_what_is_given_back_may_be_any_text(door: HttpDoor, origin: str) -> None:
+    request_ = f"OPTIONS / HTTP/1.1\r\nHost: x\r\nWebHook-Request-Origin: {origin}\r\n\r\n"
+
+    assert (await ask(door.address, request_.encode("utf-8", "surrogateescape"))).status == 200
 
 
 async def test_an_address_in_use_is_an_error(door: HttpDoor, publisher: LogPublisher) -> None:
