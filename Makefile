@@ -39,7 +39,8 @@ bench: set-up   ## crossings per second beside NATS JetStream; writes build/benc
 soak: set-up    ## what must run for minutes: kills under load; seeds are printed
 	$(SET_UP) ministack proto
 	scripts/proto --check
-	$(PYTEST) -m soak -s --timeout=0 $(ARGS)
+	$(PYTEST) -m soak -s --timeout=0
+	$(BIN)/python -m tests.e2e.crossing $(ARGS)
 
 lock:           ## resolve requirements.lock anew (ARGS=--upgrade for the newest versions)
 	$(SET_UP) lock

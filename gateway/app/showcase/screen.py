@@ -58,6 +58,7 @@ class PlainScreen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._started = self._last = time.monotonic()
+        self._line = ""
 
     def __enter__(self) -> Self:
         return self
@@ -78,9 +79,12 @@ class PlainScreen:
         if time.monotonic() - self._last < _LINE_EVERY:
             return
         self._last = time.monotonic()
-        crossed = ", ".join(f"{origin} → {region} {len(seen)}" for (origin, region), seen in ledger.links.items())
+        crossed = ", ".join(f"{_short(a)} → {_short(b)} {len(seen)}" for (a, b), seen in ledger.links.items())
         delivered = sum(map(len, ledger.sinks.values()))
-        self.note(f"published {len(ledger.acknowledged)}, delivered {delivered}, crossed: {crossed}")
+        line = f"published {len(ledger.acknowledged)}, delivered {delivered}, crossed {crossed}"
+        if line != self._line:
+            self._line = line
+            self.note(line)
 
 
 class LiveScreen:
@@ -114,6 +118,10 @@ class LiveScreen:
     def _draw(self) -> None:
         notes = Panel(Text("\n".join(self._notes)), title="what happens", border_style="dim", expand=False)
         self._live.update(Group(*self._tables, notes))
+
+
+def _short(region: str) -> str:
+    return region.partition("-")[0]
 
 
 def _regions(regions: Sequence[Region], ledger: Ledger) -> Table:

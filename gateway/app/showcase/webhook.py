@@ -21,9 +21,8 @@ async def webhook(ledger: Ledger) -> AsyncIterator[str]:
     """Listen on a free loopback port and note what comes; yields the address."""
 
     async def take(request: web.Request) -> web.Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
         try:
-            events = http.decode(headers, await request.read())
+            events = http.decode(request.headers.items(), await request.read())
         except Rejected as problem:
             return web.Response(status=400, text=str(problem))
         for event in events:
