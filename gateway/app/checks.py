@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.app.fields import host_and_port, is_loopback
 from gateway.app.problems import unknown
+from gateway.app.yaml import name
 from gateway.core.errors import ConfigError
 from gateway.rules.dialects import compile_filter
 
@@ -88,10 +89,15 @@ def _check_filters(document: Document) -> None:
             continue
         here = (*path, "filter")
         try:
-            compile_filter(written, "")
+            compile_filter(written, name(here))
         except ConfigError as problem:
+            places = {name(path): path for path in document.lines if path[: len(here)] == here}
             for text in problem.problems:
-                document.complain(here, text)
+                where, _, what = text.partition(": ")
+                if where in places:
+                    document.complain(places[where], what)
+                else:
+                    document.complain(here, text.removeprefix(name(here)).removeprefix(": "))
 
 
 def _check_renames(document: Document) -> None:

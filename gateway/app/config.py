@@ -92,7 +92,7 @@ class Subscription(Section):
 
     from_: list[Name] = Field(default=[], alias="from")
     """The regions whose events it wants; default: this one."""
-    filter: JsonValue = None
+    filter: JsonValue = Field(default=None, title="filter")
     """Which of them: a filter in the CloudEvents dialects; default: all."""
     to: str
     """The sink's name."""
@@ -103,7 +103,7 @@ class Subscription(Section):
     batch: Annotated[int, Field(ge=1, le=10_000), WHOLE] | None = None
     """The most events in one send; default: as many as the sink takes."""
     retry: Retry = Retry()
-    start: Start = "latest"
+    start: Start = Field(default="latest", title="latest, earliest or an RFC 3339 time")
     """Where a new subscription begins: latest, earliest, or a time."""
     poison: Literal["continue", "block"] = "continue"
     """After an event that can never be delivered is buried: go on with its key, or hold the key until resumed."""

@@ -39,8 +39,6 @@ def settings(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
         inner = _model(field.annotation)
         if inner is not None and not _is_mapping(field.annotation):
             yield from settings(inner, f"{key}.")
-        elif inner is not None and inner.__module__.startswith("gateway.app") and inner.model_fields.keys() > {"to"}:
-            yield from settings(inner, f"{key}.NAME.")
         else:
             yield Setting(key, _kind(field.annotation, field), _default(field), _sentence(field.description))
 
@@ -54,7 +52,7 @@ def _kind(annotation: object, field: FieldInfo) -> str:
         for bound, words in _BOUNDS.items()
         if getattr(item, bound, None) is not None
     ]
-    return ", ".join([kind, *bounds])
+    return ", ".join(dict.fromkeys([field.title or kind, *bounds]))
 
 
 def _name(annotation: object) -> str:

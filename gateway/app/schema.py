@@ -13,7 +13,7 @@ from gateway.core.errors import ConfigError
 from gateway.core.quantities import duration_text, seconds, size, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pydantic import BaseModel
 
@@ -27,9 +27,10 @@ _REFERENCE: Schema = {
 }
 
 
-def json_schema() -> Schema:
-    """The schema that editors complete and check a config file with."""
-    settings = {(role, name): model for name in catalog.names() for role, model in _models(name).items()}
+def json_schema(connectors: Sequence[str] | None = None) -> Schema:
+    """The schema that editors complete and check a config file with; connectors: these, or all that are installed."""
+    names = catalog.names() if connectors is None else connectors
+    settings = {(role, name): model for name in names for role, model in _models(name).items()}
     models: list[type[BaseModel]] = list(dict.fromkeys([Config, *settings.values()]))
     found, definitions = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
     defs: Schema = definitions["$defs"]

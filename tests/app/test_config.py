@@ -199,7 +199,7 @@ def test_a_filter_that_cannot_be_compiled_is_named_with_its_line(write: Write) -
     found = problems(path)
 
     assert len(found) == 1
-    assert found[0].startswith(f"{path}:10: subscriptions.a.filter")
+    assert found[0].startswith(f"{path}:10: subscriptions.a.filter.any[1]: 'exat' is not a dialect")
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
