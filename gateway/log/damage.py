@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 AFTER_CRASH: Final = 4 * 1024 * 1024 * 1024
 """Bytes of the newest frames whose checksums are compared after an unclean stop; older ones are when they are read."""
+TREES_AFTER_CRASH: Final = 1_000_000
+"""Frames up to which the trees are walked after an unclean stop, at about 30 µs a frame; LMDB keeps them whole."""
 _MOST: Final = 1000
 """Problems named in a report."""
 
@@ -68,7 +70,7 @@ class Report(msgspec.Struct, frozen=True):
 def verify(directory: Path, *, at_most: int | None = None) -> Report:
     """Check a log, open or closed, reading `at_most` bytes of its newest frames (None: all).
 
-    Reads about 1 GB a second from a warm page cache.
+    Takes about 30 µs a frame and a second for 1 GB, from a warm page cache.
 
     :raises ConfigError: there is no log.
     :raises Unavailable: the files cannot be opened.
@@ -76,14 +78,24 @@ def verify(directory: Path, *, at_most: int | None = None) -> Report:
     started = time.monotonic()
     try:
         read_meta(directory / DATA)
-        if not _is_written_to(directory):
-            faults: list[str] = lmdb.verify.verify(str(directory / DATA), subdir=False)  # type: ignore[no-untyped-call]  # untyped upstream
-            if faults:
-                return Report(broken=f"the tree is damaged: {faults[0]} ({len(faults)} faults)")
         with open_environment(directory, write=False) as environment:
+            if (at_most is None or _frames_in(environment) <= TREES_AFTER_CRASH) and not _is_written_to(directory):
+                _check_trees(directory / DATA)
             return msgspec.structs.replace(_walk(environment, at_most), seconds=time.monotonic() - started)
     except (Damaged, lmdb.verify.VerifyError, lmdb.Error) as problem:
         return Report(broken=str(problem), seconds=time.monotonic() - started)
+
+
+def _check_trees(file: Path) -> None:
+    faults: list[str] = lmdb.verify.verify(str(file), subdir=False)  # type: ignore[no-untyped-call]  # untyped upstream
+    if faults:
+        raise Damaged(f"the tree is damaged: {faults[0]} ({len(faults)} faults)")
+
+
+def _frames_in(environment: lmdb.Environment) -> int:
+    frames = environment.open_db(FRAMES, create=False)
+    with environment.begin() as txn:
+        return txn.stat(frames)["entries"]
 
 
 def _is_written_to(directory: Path) -> bool:
@@ -113,7 +125,7 @@ def _walk(environment: lmdb.Environment, at_most: int | None) -> Report:
             checked += len(value) if deep else 0
             count, events, first = count + 1, events + last - place.first + 1, place.first
             following = place
-    if tail.end and not count and tail.last and first != tail.end + 1:
+    if tail.last and not count:
         problems.append(Problem(tail.last, tail.end, "the last frame is missing", is_frame=False))
     return Report(count, events, first, tail.end, checked, 0.0, None, tuple(problems[:_MOST]))
 

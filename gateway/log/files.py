@@ -95,7 +95,7 @@ class DirectoryLock:
 
 
 def read_meta(file: Path) -> MetaPage | None:
-    """What the newest of both meta pages says; None when there is no file yet, or one that was never written.
+    """What the newest of both meta pages says; None when nothing was ever written.
 
     :raises Damaged: not a data file of ours, or shorter than its meta page says.
     """
@@ -109,6 +109,8 @@ def read_meta(file: Path) -> MetaPage | None:
             newest = max(page, _meta_page(file, data.read(_META.size)), key=lambda meta: meta.transaction)
             size = os.fstat(data.fileno()).st_size
     except FileNotFoundError:
+        return None
+    if newest.transaction == 0:
         return None
     if size < newest.size:
         raise Damaged(f"{file} has {size} bytes, its last commit needs {newest.size}: it was cut off; restore it")

@@ -55,9 +55,9 @@ class Head(NamedTuple):
 
     events: int
     previous: int
-    """First offset of the frame before; 0: this was the log's first."""
+    """First offset of the frame before; 0: there was none."""
     link: int
-    """Link of the frame before; 0: this was the log's first."""
+    """Link of the frame before; 0: there was none."""
     stored: float
     high: float
 
@@ -71,9 +71,9 @@ class Tail(NamedTuple):
 
     end: int = 0
     last: int = 0
-    """First offset of the last frame."""
+    """First offset of the last frame; 0: no frame is left."""
     link: int = 0
-    """Link of the last frame."""
+    """Link of the last frame; 0: no frame is left."""
     accepted: float = 0.0
     """The last stamp given; stamps never go back."""
     high: float = 0.0

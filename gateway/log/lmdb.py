@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, TypeVarTuple
 
+import lmdb
+
 from gateway.core import telemetry
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.errors import ConfigError, Damaged, Diverged, Trimmed
@@ -36,8 +38,6 @@ from gateway.log.writing import Request, Writer, Written
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
-
-    import lmdb
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class LmdbLog:
             stack.callback(self._executor.shutdown)
             lock = await self._in_executor(DirectoryLock, self._path)
             stack.callback(lock.close)
-            damaged = [] if lock.was_clean else await self._check_after_crash()
+            damaged = [] if lock.was_clean and await self._in_executor(self._looks_whole) else await self._check()
             await self._in_executor(self._open, stack, lock)
             self._commits = Commits(self._writer, self._wakers, self._landed)
             self._commits.start()
@@ -106,13 +106,19 @@ class LmdbLog:
             self._open_things = stack.pop_all()
         return self
 
-    async def _check_after_crash(self) -> list[Problem]:
+    def _looks_whole(self) -> bool:
+        if read_meta(self._path / DATA) is None:
+            return True
+        with open_environment(self._path, write=False) as environment:
+            return Files(environment).has_its_last_frame()
+
+    async def _check(self) -> list[Problem]:
         """Walk the files in a process of their own; the frames that cannot be used."""
         if read_meta(self._path / DATA) is None:
             return []
         report = await verify_apart(self._path, at_most=AFTER_CRASH, is_quiet=True)
         log.info(
-            "log checked after an unclean stop",
+            "log checked because it was not closed cleanly",
             extra={"frames": report.frames, "problems": len(report.problems), "seconds": report.seconds},
         )
         if report.broken is not None:
@@ -134,8 +140,6 @@ class LmdbLog:
     def _open(self, stack: AsyncExitStack, lock: DirectoryLock) -> None:
         environment = open_environment(self._path, map_size=map_size_for(self._at_most), write=True)
         stack.callback(environment.close)
-        for name in DATABASES:
-            environment.open_db(name)
         self.log_id = _identify(environment, self._region, self._node)
         environment.reader_check()
         self._environment = environment
@@ -333,8 +337,10 @@ class LmdbLog:
 
 def _identify(environment: lmdb.Environment, region: str, node: str | None) -> str:
     """The log id; made when the log is new, compared when it is not."""
-    meta = environment.open_db(META)
     with environment.begin(write=True) as txn:
+        for name in DATABASES:
+            environment.open_db(name, txn=txn)
+        meta = environment.open_db(META, txn=txn)
         written = txn.get(b"format", db=meta)
         if written is None:
             txn.put(b"format", str(FORMAT).encode(), db=meta)

@@ -25,6 +25,7 @@ from gateway.log.layout import (
     ROWS,
     Head,
     key_of,
+    link_of,
     offset_of,
     read_head,
     read_tail,
@@ -60,6 +61,15 @@ class Files:
             cursor = txn.cursor(self._frames)
             return (offset_of(cursor.key()) if cursor.first() else end + 1), end
 
+    def has_its_last_frame(self) -> bool:
+        """Whether the frame that was appended last is there and is that one: a glance, not a check."""
+        with self._begin() as txn:
+            tail = read_tail(txn.get(b"tail", db=self._meta))
+            cursor = txn.cursor(self._frames)
+            if not cursor.last():
+                return not tail.last
+            return (tail.last, tail.link) == (offset_of(cursor.key()), link_of(cursor.value()))
+
     def page(self, after: int, limit: int) -> tuple[Page, list[tuple[int, int, str]]]:
         """Frames after an offset that is not at the end; and the frames among them that are newly found damaged.
 
@@ -84,11 +94,16 @@ class Files:
                 more = cursor.next()
                 last = (offset_of(cursor.key()) if more else end + 1) - 1
                 try:
-                    frames.append(_stored(offset_of(key), last, value))
+                    stored = _stored(offset_of(key), last, value)
                 except Damaged as problem:
-                    gaps.append((offset_of(key), last))
-                    if txn.get(row_key(DAMAGED, key), db=self._rows) is None:
-                        found.append((offset_of(key), last, str(problem)))
+                    lost_from, reason = offset_of(key), str(problem)
+                else:
+                    frames.append(stored)
+                    lost_from, reason = stored.last + 1, "a frame is missing"
+                if lost_from <= last:
+                    gaps.append((lost_from, last))
+                    if txn.get(row_key(DAMAGED, key_of(lost_from)), db=self._rows) is None:
+                        found.append((lost_from, last, reason))
                 upto = last
         return Page(tuple(frames), upto, tuple(gaps)), found
 
@@ -201,7 +216,7 @@ def _seek(cursor: lmdb.Cursor[memoryview], offset: int) -> bool:
 def _stored(first: int, last: int, value: memoryview) -> Stored:
     head = read_head(value)
     frame = parse(bytes(value[HEAD_SIZE:]))
-    if not frame.count == head.events == last - first + 1:
+    if frame.count != head.events or first + frame.count - 1 > last:
         raise Damaged(f"frame of {frame.count} events stands for {last - first + 1}")
     return Stored(first, frame)
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 import lmdb
 
 from gateway.codec.frames import seal
-from gateway.core.errors import LogFull, Moved, Unavailable
+from gateway.core.errors import Damaged, LogFull, Moved, Unavailable
 from gateway.core.frame import MAX_COUNT, MAX_RAW, Batch, Frame
 from gateway.core.records import Row, Stored
-from gateway.log.layout import FRAMES, META, POSITIONS, ROWS, offset_of, read_tail, row_key
+from gateway.log.layout import FRAMES, META, POSITIONS, ROWS, key_of, offset_of, read_tail, row_key
 from gateway.log.room import AT_MOST, DISK, Room
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Writer:
             written.outcomes += [(request, problem) for request in group if request.items]
             written.refused = AT_MOST
             return written
-        except (lmdb.Error, OSError) as problem:
+        except (lmdb.Error, OSError, Damaged) as problem:
             return self._failed(group, Unavailable(f"the log could not be written: {problem}"))
 
     def _failed(self, group: Sequence[Request], problem: Exception) -> Written:
@@ -195,18 +195,28 @@ class Writer:
         return dropped > 0
 
     def _drop(self, txn: lmdb.Transaction[memoryview], *, before: int, at_most: int) -> int:
-        """Drop frames from the oldest on that end before an offset, until `at_most` bytes are free; how many events."""
-        end = read_tail(txn.get(b"tail", db=self._meta)).end
-        events = 0
+        """Drop frames from the oldest on that end before an offset, until `at_most` bytes are free; how many events.
+
+        :raises Damaged: the tree is not in order.
+        """
+        tail = read_tail(txn.get(b"tail", db=self._meta))
         target = self._used(txn) - at_most
+        events = expected = 0
         cursor = txn.cursor(self._frames)
         while cursor.first():
-            key = bytes(cursor.key())
-            following = offset_of(cursor.key()) if cursor.next() else end + 1
+            first = offset_of(cursor.key())
+            is_last = not cursor.next()
+            following = tail.end + 1 if is_last else offset_of(cursor.key())
+            if not expected <= first < following:
+                raise Damaged(f"frame {first} stands before {following}: the tree is damaged")
             if following > before or self._used(txn) <= target:
                 break
-            txn.delete(key, db=self._frames)
-            events += following - offset_of(key)
+            if not txn.delete(key_of(first), db=self._frames):
+                raise Damaged(f"frame {first} cannot be found: the tree is damaged")
+            events += following - first
+            expected = following
+            if is_last:
+                txn.put(b"tail", tail._replace(last=0, link=0).pack(), db=self._meta)
         return events
 
     def _append(self, txn: lmdb.Transaction[memoryview], going: Sequence[Request], written: Written) -> None:

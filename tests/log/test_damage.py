@@ -126,7 +126,8 @@ async def test_a_missing_frame_shows_in_the_chain(tmp_path: Path) -> None:
     assert [problem.first for problem in report.problems] == [10]
     async with lmdb_log(tmp_path) as log:
         page = await log.read(after=Position(log.log_id, 8), limit=1 << 20)
-        assert (10, 11) in page.gaps
+        assert page.gaps == ((11, 11),)
+        assert len(page.frames) == 11
 
 
 @pytest.mark.integration
@@ -168,3 +169,24 @@ async def test_a_log_of_a_newer_format_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="newer isthmus"):
         await lmdb_log(tmp_path).__aenter__()
+
+
+async def test_a_node_killed_while_it_made_its_log_makes_it_again(tmp_path: Path) -> None:
+    lmdb.open(str(tmp_path / DATA), subdir=False, max_dbs=len(DATABASES), map_size=1 << 27).close()
+    (tmp_path / RUNNING).touch()
+
+    async with lmdb_log(tmp_path) as log:
+        assert await log.append([batch(1)]) == 1
+
+
+async def test_a_log_without_its_last_frame_is_checked_and_says_so(tmp_path: Path) -> None:
+    await write_log(tmp_path, frames=5)
+    with lmdb.open(str(tmp_path / DATA), subdir=False, max_dbs=len(DATABASES)) as environment:
+        frames = environment.open_db(FRAMES)
+        with environment.begin(write=True) as txn:
+            txn.delete(key_of(5), db=frames)
+
+    async with lmdb_log(tmp_path) as log:
+        page = await log.read(after=Position(log.log_id, 0), limit=1 << 20)
+        assert (numbers_of(page), page.gaps, page.upto) == ([0, 1, 2, 3], ((5, 5),), 5)
+        assert await log.append([batch(5)]) == 6
