@@ -29,6 +29,7 @@ from gateway.codec.frames import encode_events
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.errors import Rejected, Unavailable
 from gateway.core.event import Event
+from gateway.core.frame import MAX_EVENT
 from gateway.core.retry import Retry
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 _PUBLISH = "/isthmus.v1.Isthmus/Publish"
 _MAX_MESSAGE = 2 * 1024 * 1024
 """A batch that packs to more bytes is split; the door takes messages of 4 MiB."""
+_SLACK = 512 * 1024
+"""Bytes that a lone event may pack to beyond MAX_EVENT, and still fit into a message."""
 _FEW = 2
 """Batches under way beyond which only full ones are sent: the next gathers more events meanwhile."""
 _RETRY = Retry(first=0.1, longest=5.0)
@@ -296,6 +299,11 @@ class Client:
         packed = encode_events(events)
         if len(packed) > _MAX_MESSAGE and len(events) > 1:
             return self._split(stretches, len(events) // 2)
+        if len(packed) > MAX_EVENT + _SLACK:  # the message would break the stream, again and again
+            (stretch,) = stretches
+            stretch.call.reasons[stretch.start] = f"{len(packed)} bytes: larger than any gateway takes"
+            stretch.call.settle(1)
+            return self._gather()
         return _Batch(stretches, packed)
 
     def _split(self, stretches: list[_Stretch], most: int) -> _Batch | None:

@@ -133,8 +133,10 @@ async def test_a_batch_with_more_bad_events_than_one_answer_names_ends(client: C
     assert numbers(publisher.ids) == list(range(0, 200, 2))
 
 
-async def test_an_event_that_is_too_large_harms_no_other(client: Client, publisher: LogPublisher) -> None:
-    reasons = await _refused(client, [one(0), one(1, size=2_100_000), one(2)])
+@pytest.mark.parametrize("size", [2_100_000, 10_000_000])
+async def test_an_event_that_is_too_large_harms_no_other(client: Client, publisher: LogPublisher, size: int) -> None:
+    """Too large for this gateway's limit, and for any message."""
+    reasons = await _refused(client, [one(0), one(1, size=size), one(2)])
 
     assert list(reasons) == [1]
     assert sorted(numbers(publisher.ids)) == [0, 2]
