@@ -17,8 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, TypeVarTuple
 
-import lmdb
-
 from gateway.core import telemetry
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.errors import ConfigError, Damaged, Diverged, Trimmed
@@ -38,6 +36,8 @@ from gateway.log.writing import Request, Writer, Written
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+    import lmdb
 
 log = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,7 +40,7 @@ class StillClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(0 if seconds else 0)
+        await asyncio.sleep(0)
 
 
 def event(number: int, *, size: int = 0) -> Event:
@@ -48,8 +49,6 @@ def event(number: int, *, size: int = 0) -> Event:
 
 def noise(seed: int, size: int) -> bytes:
     """Bytes that do not compress."""
-    import random
-
     return random.Random(seed).randbytes(size)
 
 

@@ -12,7 +12,7 @@ from gateway.core.records import Position
 from gateway.log.damage import verify, verify_apart
 from gateway.log.files import DATA, RUNNING, read_meta
 from gateway.log.layout import DATABASES, FRAMES, META, key_of
-from tests.log.arrange import batch, everything, lmdb_log, numbers_of
+from tests.log.arrange import batch, everything, lmdb_log, noise, numbers_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +32,6 @@ def overwrite(path: Path, at: int, content: bytes) -> None:
 
 def blob_at(path: Path, number: int, *, size: int = 5000) -> int:
     """Where in the file the data of an event lies."""
-    from tests.log.arrange import noise
-
     return (path / DATA).read_bytes().index(noise(number, size)[100:200])
 
 

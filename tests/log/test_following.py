@@ -9,8 +9,8 @@ import pytest
 
 from gateway.core.errors import ConfigError, Diverged, Trimmed
 from gateway.core.records import Position, Row
-from gateway.log.following import open_reader
 from gateway.log.files import WAKE
+from gateway.log.following import open_reader
 from tests.log.arrange import batch, everything, lmdb_log, until
 
 if TYPE_CHECKING:
@@ -97,11 +97,11 @@ async def test_a_follower_that_was_killed_is_forgotten(tmp_path: Path) -> None:
         await process.stdout.readline()
         process.kill()
         await process.wait()
-        assert os.listdir(tmp_path / WAKE)
+        assert list((tmp_path / WAKE).iterdir())
 
         await log.append([batch(1)])
 
-        await until(lambda: not os.listdir(tmp_path / WAKE))
+        await until(lambda: not list((tmp_path / WAKE).iterdir()))
 
 
 def _environment() -> dict[str, str]:

@@ -137,10 +137,9 @@ async def test_a_cancelled_append_that_is_repeated_appends_once(tmp_path: Path, 
 
 
 async def test_what_waits_when_the_log_closes_is_written_or_refused(tmp_path: Path) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        async with lmdb_log(tmp_path) as log:
-            appends = [tasks.create_task(_outcome(log, number)) for number in range(50)]
-            await asyncio.sleep(0)
+    async with asyncio.TaskGroup() as tasks, lmdb_log(tmp_path) as log:
+        appends = [tasks.create_task(_outcome(log, number)) for number in range(50)]
+        await asyncio.sleep(0)
     told = {append.result() for append in appends} - {None}
 
     async with lmdb_log(tmp_path) as log:
