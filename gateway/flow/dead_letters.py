@@ -121,7 +121,8 @@ class DeadLetters:
 
     def show(self, id: str) -> DeadLetter | None:  # noqa: A002
         """The letter of that id; None: there is none."""
-        return self._read(_row_of(id))
+        row = _row_of(id)
+        return None if len(row) != len(id.rpartition("/")[0].encode()) + 17 else self._read(row)
 
     async def resend(
         self,
@@ -242,7 +243,7 @@ def _row_of(id: str) -> bytes:  # noqa: A002
         tail = bytes.fromhex(rest)
     except ValueError:
         tail = b""
-    return prefix_of(subscription) + tail.ljust(16, b"\0")[:16]
+    return prefix_of(subscription) + tail
 
 
 def _again(letter: DeadLetter, event: Event, not_before: float) -> bytes:

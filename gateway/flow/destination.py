@@ -22,7 +22,7 @@ from gateway.core.retry import Retry
 from gateway.flow.bell import Bell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from gateway.core.clock import Clock
 
@@ -131,10 +131,12 @@ class Destination:
         elif self.reason and self._until <= self.last_arrival:
             self.reason = ""
 
-    def failed(self, events: Iterable[object], problem: Unavailable) -> None:
-        """A send failed as a whole; `events` is something that tells its events apart."""
+    def failed(self, events: Collection[object], problem: Unavailable) -> None:
+        """A send failed as a whole; `events` is something that tells those apart that are not known to be bad."""
         if problem.after is not None:
             self.pause(problem.after, problem)
+        if not events and not self._down and not isinstance(problem, Unauthorized):
+            return
         self._strikes += 1
         self._mute = self._mute or isinstance(problem.__cause__, OSError | TimeoutError)
         for event in events:

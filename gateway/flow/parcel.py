@@ -43,6 +43,8 @@ class Parcel(msgspec.Struct, eq=False, gc=False):
     """Seconds counted before this run, or before `failing_since`."""
     failing_since: float | None = None
     """The destination's uptime at the first failure of this run."""
+    failed_at: float = 0.0
+    """Monotonic time of the last failure of this run; 0: none."""
     first_at: float = 0.0
     """Wall clock of the first failure."""
     reason: str = ""

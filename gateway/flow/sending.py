@@ -125,17 +125,23 @@ class Sending:
             if isinstance(longest, Gone):
                 self._destination.abandon()
             else:
-                self._destination.failed([parcel.event.key for parcel in parcels], longest)
+                self._destination.failed(self._evidence(parcels), longest)
         elif longest is not None and longest.after is not None:
             self._destination.pause(longest.after, longest)
-        uptime, now = self._destination.uptime(), self._clock.now()
+        uptime, now, monotonic = self._destination.uptime(), self._clock.now(), self._clock.monotonic()
         for parcel, why in again:
             parcel.attempts += 1
             parcel.reason = str(why)
+            parcel.failed_at = monotonic
             if parcel.failing_since is None:
                 parcel.failing_since = uptime
                 parcel.first_at = parcel.first_at or now
         return [parcel for parcel, _ in again]
+
+    def _evidence(self, parcels: Sequence[Parcel]) -> list[object]:
+        """Which of these say something about the destination: not those that failed before others arrived."""
+        arrival = self._destination.last_arrival
+        return [parcel.event.key for parcel in parcels if not parcel.failed_at or parcel.failed_at >= arrival]
 
     async def _split(self, slot: Slot, parcels: Sequence[Parcel]) -> list[Parcel]:
         middle = len(parcels) // 2

@@ -65,6 +65,8 @@ class Place(msgspec.Struct, gc=False):
     size: int
     at: float
     """The destination's uptime when its `failed_for` was written."""
+    failed_at: float = 0.0
+    """As in Parcel."""
 
 
 class Held(msgspec.Struct, eq=False):
@@ -286,7 +288,7 @@ class Waiting:
         self._pending[TABLE, self._row(parcel.sequence)] = value
         self.bytes += len(value) - parcel.size
         parcel.size = len(value)
-        return Place(parcel.sequence, parcel.size, uptime)
+        return Place(parcel.sequence, parcel.size, uptime, parcel.failed_at)
 
     def _load(self, place: Place) -> Parcel:
         row = self._row(place.sequence)
@@ -298,6 +300,7 @@ class Waiting:
         parcel.sequence, parcel.size = place.sequence, place.size
         parcel.attempts, parcel.failed_for = kept.attempts, kept.failed_for
         parcel.failing_since = place.at if kept.attempts else None
+        parcel.failed_at = place.failed_at
         parcel.first_at, parcel.reason, parcel.doomed = kept.first_at, kept.reason, kept.doomed
         return parcel
 

@@ -13,7 +13,7 @@ from gateway.core import telemetry
 from gateway.core.cursor import Cursor
 from gateway.core.errors import Moved
 from tests.clock import settle
-from tests.flow.delivering import REGION, Scene, make
+from tests.flow.delivering import Scene, make
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,9 @@ async def test_what_is_in_the_log_arrives_and_is_settled() -> None:
 
 async def test_an_event_arrives_with_its_stamp_its_key_and_its_group() -> None:
     scene = Scene()
-    await scene.publish(make(1, "k"), make(2, extensions={"partitionkey": "p"}), make(3, extensions={"isthorigin": "o"}))
+    await scene.publish(
+        make(1, "k"), make(2, extensions={"partitionkey": "p"}), make(3, extensions={"isthorigin": "o"})
+    )
     delivery = scene.delivery(order_by="subject")
 
     async with scene.running(delivery):
@@ -345,14 +347,11 @@ async def test_drain_lets_what_is_under_way_arrive() -> None:
     await scene.publish(*(make(number) for number in range(10)))
     delivery = scene.delivery(lanes=2)
 
-    async with scene.running(delivery):
-        async with asyncio.TaskGroup() as tasks:
-            draining = tasks.create_task(delivery.drain(10))
-            await settle()
-            assert not draining.done()
-            done.set()
+    async with scene.running(delivery), asyncio.TaskGroup() as tasks:
+        draining = tasks.create_task(delivery.drain(10))
+        await settle()
+        assert not draining.done()
+        done.set()
 
     assert len(scene.sink.attempts) == 2
     assert delivery.lowest_needed() == 3
-
-
