@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -227,3 +228,38 @@ def test_a_connector_shows_its_settings(isthmus: Callable[..., Ended], installed
 
 def test_the_schema_is_printed(isthmus: Callable[..., Ended]) -> None:
     assert json.loads(isthmus("schema").out)["required"] == ["region", "data"]
+
+
+async def test_follow_shows_what_comes_in_from_another_process(tmp_path: Path) -> None:
+    async with LmdbLog(tmp_path, region="eu", at_most=2**30) as log:
+        await log.append(pack("main", [Event(id="1", source="/s", type="t")]))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.app.cli", "log", "show", str(tmp_path), "--follow", "--json"),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        try:
+            first = json.loads(await process.stdout.readline())
+            await log.append(pack("main", [Event(id="2", source="/s", type="t")]))
+            second = json.loads(await process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+
+            assert (first["event"]["id"], second["event"]["id"]) == ("1", "2")
+            assert await process.wait() == 130
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def test_a_reader_that_stops_early_is_no_error(tmp_path: Path) -> None:
+    async with LmdbLog(tmp_path, region="eu", at_most=2**30) as log:
+        await log.append(pack("main", [Event(id=str(n), source="/s", type="t", data=b"x" * 2000) for n in range(100)]))
+        process = await asyncio.create_subprocess_shell(
+            f"{sys.executable} -m gateway.app.cli log show {tmp_path} -n 0 --json | head -n 1",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+
+    assert (out.count(b"\n"), err) == (1, b"")
