@@ -2,7 +2,7 @@
 
 A struct with the core attributes and the extension names seen so far reads an
 envelope in one go. Written again it has as many bytes as what came, or else
-something was not read: a member that stood twice, an escape, a null. Then, and
+something was not read: a member that stood twice, or an escape. Then, and
 whenever anything is unusual, the answer is None and `gateway/codec/json.py`
 looks closer. Nothing is refused here.
 """
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from gateway.codec.media import is_json
-from gateway.codec.payload import JSON, MALFORMED
+from gateway.codec.payload import JSON, MALFORMED, of_base64, of_data
+from gateway.core.errors import InvalidEvent
 from gateway.core.event import Event
 
 if TYPE_CHECKING:
@@ -28,11 +28,10 @@ KNOWN_NAMES = 32
 _WHITESPACE = b" \t\r\n"
 _CORE = ("specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema")
 
-_Core: TypeAlias = tuple[
-    str | UnsetType, str, str, str, str | UnsetType, str | UnsetType, str | UnsetType, str | UnsetType, Raw | UnsetType
-]
+_Text: TypeAlias = str | UnsetType | None
+_Core: TypeAlias = tuple[str, str, str, str, _Text, _Text, _Text, _Text, Raw | UnsetType, _Text]
 _encode = msgspec.json.Encoder().encode
-_core: Callable[[msgspec.Struct], _Core] = attrgetter(*_CORE, "data")
+_core: Callable[[msgspec.Struct], _Core] = attrgetter(*_CORE, "data", "data_base64")
 
 
 class Envelopes:
@@ -52,13 +51,14 @@ class Envelopes:
             self._build()
 
     def _build(self) -> None:
-        text, value = str | UnsetType, str | int | bool | UnsetType
+        text, value = str | UnsetType | None, str | int | bool | UnsetType | None
         envelope = msgspec.defstruct(
             "Envelope",
             [
                 *((name, str) for name in _CORE[:4]),
                 *((name, text, UNSET) for name in _CORE[4:]),
                 ("data", Raw | UnsetType, UNSET),
+                ("data_base64", text, UNSET),
                 *((field, value, UNSET) for field in self._fields),
             ],
             rename=self._fields,
@@ -89,28 +89,30 @@ class Envelopes:
         return events if len(events) == len(batch) else None
 
     def _event(self, envelope: msgspec.Struct) -> Event | None:
-        version, event_id, source, kind, subject, time, content_type, schema, data = _core(envelope)
-        if version != "1.0":
+        version, event_id, source, kind, subject, time, content_type, schema, data, encoded = _core(envelope)
+        if version != "1.0" or (data is not UNSET and encoded is not UNSET):
             return None
         extensions = {}
         for field, name in self._fields.items():
-            if (value := getattr(envelope, field)) is not UNSET:
+            if (value := getattr(envelope, field)) is not UNSET and value is not None:
                 extensions[name] = value
-        if data is UNSET:
-            payload = None
-        else:
-            if content_type is UNSET:
-                content_type = JSON
-            elif content_type != JSON and not is_json(content_type):
-                return None
-            payload = bytes(data)
+        said = None if content_type is UNSET else content_type
+        payload = None
+        try:
+            if data is not UNSET:
+                said = JSON if said is None else said
+                payload = bytes(data) if said == JSON else of_data(data, said)
+            elif encoded is not UNSET and encoded is not None:
+                payload = of_base64(encoded)
+        except InvalidEvent:
+            return None
         return Event(
             event_id,
             source,
             kind,
             None if subject is UNSET else subject,
             None if time is UNSET else time,
-            None if content_type is UNSET else content_type,
+            said,
             None if schema is UNSET else schema,
             payload,
             extensions,
