@@ -75,6 +75,7 @@ def sqs_client(settings: QueueSettings, *, connections: int) -> ClientCreatorCon
         read_timeout=30,  # more than a long poll
         retries={"mode": "standard", "total_max_attempts": 2},
         user_agent_extra="isthmus",
+        parameter_validation=False,  # the type checker did it
     )
     return _session().create_client("sqs", region_name=settings.where, endpoint_url=settings.endpoint, config=config)
 

@@ -19,6 +19,7 @@ from gateway.core.event import Binary, Event
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from types_aiobotocore_sqs.literals import MessageSystemAttributeNameType
     from types_aiobotocore_sqs.type_defs import (
         MessageAttributeValueOutputTypeDef,
         MessageTypeDef,
@@ -37,8 +38,15 @@ _NOT_IN_A_BODY = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ff
 _IN_A_GROUP = re.compile(r"[!-~]{1,128}").fullmatch
 _BINARY = re.compile(r"(?:ce[-_]|cloudEvents[:_])([a-z0-9]+)").fullmatch
 _CORE = ("id", "source", "type", "subject", "time", "dataschema")
-_KEPT = ("SenderId", "AWSTraceHeader", "MessageDeduplicationId")
+_KEPT: tuple[MessageSystemAttributeNameType, ...] = ("SenderId", "AWSTraceHeader", "MessageDeduplicationId")
 """System attributes that go along as extensions: the same at every receive."""
+SYSTEM_ATTRIBUTES: tuple[MessageSystemAttributeNameType, ...] = (
+    *_KEPT,
+    "SentTimestamp",
+    "MessageGroupId",
+    "SequenceNumber",
+)
+"""What `read` looks at."""
 
 
 def entry(index: int, event: Outgoing, *, is_fifo: bool) -> SendMessageBatchRequestEntryTypeDef:
@@ -121,9 +129,9 @@ def _wrapped(message: MessageTypeDef, body: bytes, content_type: str, arn: str) 
     extensions: dict[str, ExtensionValue] = {}
     if "SequenceNumber" in system:
         extensions["sequence"] = system["SequenceNumber"]
-    for name in _KEPT:
-        if name in system:
-            extensions[extension_name(name, "sqsmsg", extensions)] = _plain(system[name])
+    for kept in _KEPT:
+        if kept in system:
+            extensions[extension_name(kept, "sqsmsg", extensions)] = _plain(system[kept])
     for name, attribute in message.get("MessageAttributes", {}).items():
         extensions[extension_name(name, "sqsmsg", extensions)] = _value(attribute)
     is_envelope = content_type.startswith("application/cloudevents")

@@ -150,7 +150,7 @@ class Source(contracts.Source):
                     WaitTimeSeconds=_POLL,
                     VisibilityTimeout=self._visibility,
                     MessageAttributeNames=["All"],
-                    MessageSystemAttributeNames=["All"],
+                    MessageSystemAttributeNames=_sqs_message.SYSTEM_ATTRIBUTES,
                 )
         except FAILURES as problem:
             raise self._failure(problem, "receive from") from problem
