@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from gateway.core.event import Event
 
 EVERYTHING = ""
+_DEPTH = 40
+_TERMS = 100_000
+"""A union wraps and adds up what each subscription may have."""
 
 
 class Interest(NamedTuple):
@@ -106,6 +109,6 @@ def compile_interest(expression: str) -> Compiled:
     if expression == EVERYTHING:
         return Compiled(None, "")
     try:
-        return Compiled(compile_filter(msgspec.json.decode(expression), "interest"), "")
+        return Compiled(compile_filter(msgspec.json.decode(expression), "interest", depth=_DEPTH, terms=_TERMS), "")
     except (msgspec.DecodeError, IsthmusError, RecursionError) as problem:
         return Compiled(None, f"{type(problem).__name__}: {problem}"[:500])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import threading
 from array import array
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -34,6 +35,21 @@ MAX_FRAME = MAX_OPENED + 64 * 1024
 
 NONE, ZSTD = 0, 1
 
+
+class _Compressors(threading.local):
+    """One compressor a thread and level: making one clears a megabyte, and none may be used by two threads."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, zstandard.ZstdCompressor] = {}
+
+    def of(self, level: int) -> zstandard.ZstdCompressor:
+        found = self._made.get(level)
+        if found is None:
+            found = self._made[level] = zstandard.ZstdCompressor(level=level, write_checksum=False)
+        return found
+
+
+_compressors = _Compressors()
 _encode = msgspec.msgpack.Encoder().encode
 _events = msgspec.msgpack.Decoder(list[Event])
 _raws = msgspec.msgpack.Decoder(list[msgspec.Raw])
@@ -124,7 +140,7 @@ def _seal(
 ) -> Frame:
     count = len(events)
     raw = b"".join((_array_header(count), *bodies))
-    packed = zstandard.ZstdCompressor(level=level, write_checksum=False).compress(raw)
+    packed = _compressors.of(level).compress(raw)
     codec, blob = (ZSTD, packed) if len(packed) < len(raw) else (NONE, raw)
     header = FrameHeader(codec=codec, key="", space=space, origin=origin, runs=runs, raw=len(raw))
     return _assemble(header, blob, hashes + _index(events), count)
@@ -143,11 +159,22 @@ def _index(events: Sequence[Event]) -> bytes:
     """Type codes, times and the table of types: the searchable part of a footer behind the hashes."""
     table: dict[str, int] = {}
     codes = array("H", [table.setdefault(event.type, len(table)) for event in events])
-    times = array("I", [0 if event.time is None else _seconds(event.time) for event in events])
+    known: dict[str, int] = {}  # most events of a frame share a few seconds
+    times = array("I", [0 if event.time is None else _seconds_of(event.time, known) for event in events])
     if sys.byteorder == "big":
         codes.byteswap()
         times.byteswap()
     return codes.tobytes() + times.tobytes() + _encode(list(table))
+
+
+def _seconds_of(text: str, known: dict[str, int]) -> int:
+    if not text.endswith("Z"):
+        return _seconds(text)
+    second = text[:19]
+    found = known.get(second)
+    if found is None:
+        found = known[second] = _seconds(second)
+    return found
 
 
 def _seconds(text: str) -> int:
@@ -253,7 +280,7 @@ def select(frame: Frame, events: Sequence[Event], keep: Sequence[int], *, level:
 
 
 def merge(frames: Sequence[Frame], *, level: int = 1) -> Frame:
-    """One frame of consecutive small frames of one origin log and one space, ascending, within the bounds of a frame."""
+    """One frame of consecutive small ones of one origin log and one space, ascending, within the bounds of a frame."""
     if len(frames) == 1:
         return frames[0]
     raws = [_raw(frame) for frame in frames]

@@ -1,7 +1,7 @@
 """Recent duplicates: which events came in lately, by the hashes of their frames' footers.
 
 A window of one space: at most `at_most` events and no longer than `lasting`
-seconds, oldest out first. About 120 MB a million. Kept in shards, because a
+seconds, oldest out first. About 150 MB a million. Kept in shards, because a
 dict of a million entries that grows stalls the loop for tens of milliseconds.
 """
 
@@ -13,18 +13,19 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable
 
 _SHARDS = 64
+_MASK = _SHARDS - 1
 _SHIFT = 4  # 60-bit integers take 32 bytes, 64-bit ones 48
 
 
-def split(hashes: bytes) -> Iterator[tuple[int, int]]:
-    """(who, what) of each 16-byte hash: two integers of 60 bits."""
+def split(hashes: bytes) -> tuple[list[int], list[int]]:
+    """The two halves of each 16-byte hash, who it is and what it carries: integers of 60 bits."""
     halves = array("Q", hashes)
     if sys.byteorder == "big":
         halves.byteswap()
-    return ((halves[at] >> _SHIFT, halves[at + 1] >> _SHIFT) for at in range(0, len(halves), 2))
+    return [half >> _SHIFT for half in halves[::2]], [half >> _SHIFT for half in halves[1::2]]
 
 
 class Window:
@@ -34,34 +35,33 @@ class Window:
         self._lasting = lasting
         self._at_most = at_most
         self._shards: list[dict[int, int]] = [{} for _ in range(_SHARDS)]
-        self._arrivals: deque[tuple[float, list[tuple[int, int]]]] = deque()
+        self._arrivals: deque[tuple[float, bytes]] = deque()
         self._count = 0
 
     def __len__(self) -> int:
         """How many arrivals are remembered."""
         return self._count
 
-    def what(self, who: int) -> int | None:
-        """What the event of that source and id carried when it last came in; None: it did not."""
-        return self._shards[who % _SHARDS].get(who)
+    def look(self, who: Iterable[int]) -> list[int | None]:
+        """What each of these carried when it last came in; None: it did not."""
+        shards = self._shards
+        return [shards[one & _MASK].get(one) for one in who]
 
-    def add(self, arrivals: list[tuple[int, int]], now: float) -> None:
+    def add(self, hashes: bytes, now: float) -> None:
         """Remember events that came in now (monotonic seconds); forget what is too old or too much."""
         shards = self._shards
-        for who, what in arrivals:
-            shards[who % _SHARDS][who] = what
-        self._arrivals.append((now, arrivals))
-        self._count += len(arrivals)
+        for who, what in zip(*split(hashes), strict=True):
+            shards[who & _MASK][who] = what
+        self._arrivals.append((now, hashes))
+        self._count += len(hashes) // 16
         while self._arrivals and (self._count > self._at_most or self._arrivals[0][0] < now - self._lasting):
-            self._forget(self._arrivals.popleft()[1])
+            gone = self._arrivals.popleft()[1]
+            self._count -= len(gone) // 16
+            self.remove(gone)
 
-    def remove(self, arrivals: Sequence[tuple[int, int]]) -> None:
+    def remove(self, hashes: bytes) -> None:
         """Forget events again whose commit failed; their arrival is dropped later."""
-        for who, what in arrivals:
-            shard = self._shards[who % _SHARDS]
+        for who, what in zip(*split(hashes), strict=True):
+            shard = self._shards[who & _MASK]
             if shard.get(who) == what:
                 del shard[who]
-
-    def _forget(self, arrivals: list[tuple[int, int]]) -> None:
-        self._count -= len(arrivals)
-        self.remove(arrivals)

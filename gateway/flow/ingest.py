@@ -18,12 +18,14 @@ from gateway.codec.frames import body_of, hash_of, pack
 from gateway.codec.validate import validate_all
 from gateway.core import telemetry
 from gateway.core.errors import InvalidEvent, Moved, Rejected, TooLarge, Unavailable
-from gateway.core.frame import MAX_COUNT, MAX_RAW, Batch
+from gateway.core.frame import HASH_SIZE, MAX_COUNT, MAX_RAW, Batch
 from gateway.core.records import Position
 from gateway.flow.duplicates import Window, split
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
+
+    from prometheus_client import Counter
 
     from gateway.core.clock import Clock
     from gateway.core.event import Event
@@ -47,8 +49,10 @@ class Bury(Protocol):
 class _Commit:
     """An append under way: who is in it, and how it ended."""
 
-    def __init__(self, arrivals: list[tuple[int, int]]) -> None:
-        self.who = {who for who, _ in arrivals}
+    __slots__ = ("done", "who")
+
+    def __init__(self, hashes: bytes) -> None:
+        self.who = frozenset(split(hashes)[0])
         self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
 
@@ -57,9 +61,9 @@ class _Chosen(NamedTuple):
 
     fresh: list[int] | None
     """Indexes of those to append; None: all."""
-    arrivals: list[tuple[int, int]]
+    hashes: bytes
     """The hashes of those."""
-    under_way: list[tuple[_Commit, int]]
+    under_way: Sequence[tuple[_Commit, int]] = ()
     """Duplicates of events whose commit is not through yet."""
 
 
@@ -88,6 +92,7 @@ class Ingest:
         self._region = event_log.log_id.partition("/")[0] + "/"
         self._windows: dict[str, Window] = {}
         self._under_way: set[_Commit] = set()
+        self._accepted: dict[str, Counter] = {}
 
     async def rebuild(self) -> int:
         """Fill the duplicate windows from the end of the log; return how many events were remembered."""
@@ -100,7 +105,7 @@ class Ingest:
                 header = stored.frame.header
                 if header.origin == self._log.log_id:
                     age = max(0.0, self._clock.now() - header.newest)
-                    self._window(header.space).add(list(split(stored.frame.hashes)), self._clock.monotonic() - age)
+                    self._window(header.space).add(stored.frame.hashes, self._clock.monotonic() - age)
                     count += stored.frame.count
             after = page.upto
         return count
@@ -131,45 +136,60 @@ class Ingest:
         """
         del principal  # who may publish what comes with authentication
         hashes = b"".join(map(hash_of, events))
-        chosen = self._choose(space, events, list(split(hashes)), via)
-        if chosen.arrivals or positions:
-            await self._append(space, self._batches(space, events, hashes, chosen.fresh, packed), chosen, positions)
-            telemetry.accepted_events.labels(via).inc(len(chosen.arrivals))
+        chosen = self._choose(space, events, hashes, via)
+        if chosen.hashes or positions:
+            await self._append(space, self._batches(space, events, chosen, packed), chosen.hashes, positions)
+            self._accepted_via(via).inc(len(chosen.hashes) // HASH_SIZE)
         for commit, index in chosen.under_way:
             if not await asyncio.shield(commit.done):  # the other one failed: now it is ours to append
                 await self.publish("", space, [events[index]], via=via)
 
-    def _choose(self, space: str, events: Sequence[Event], arrivals: list[tuple[int, int]], via: str) -> _Chosen:
+    def _accepted_via(self, via: str) -> Counter:
+        counter = self._accepted.get(via)
+        if counter is None:
+            counter = self._accepted[via] = telemetry.accepted_events.labels(via)
+        return counter
+
+    def _choose(self, space: str, events: Sequence[Event], hashes: bytes, via: str) -> _Chosen:
         """Look at the window once, without an await, so that nobody else looks before we add to it."""
-        window = self._window(space)
+        who, what = split(hashes)
+        seen = self._window(space).look(who)
+        back = [index for index, event in enumerate(events) if ORIGIN in event.extensions]
+        if not back and seen.count(None) == len(who) == len(set(who)):
+            return _Chosen(None, hashes)
+        returned = {index for index in back if self._came_back(events[index])}
+        return self._sort_out(hashes, (who, what, seen), returned, via)
+
+    def _sort_out(
+        self,
+        hashes: bytes,
+        looked: tuple[list[int], list[int], list[int | None]],
+        returned: set[int],
+        via: str,
+    ) -> _Chosen:
         keep: list[int] = []
         mine: dict[int, int] = {}
         under_way: list[tuple[_Commit, int]] = []
-        duplicates = conflicts = returned = 0
-        for index, (who, what) in enumerate(arrivals):
-            if ORIGIN in events[index].extensions and self._came_back(events[index]):
-                returned += 1
+        duplicates = conflicts = 0
+        for index, (who, what, before) in enumerate(zip(*looked, strict=True)):
+            if index in returned:
                 continue
-            seen = mine.get(who)
-            if seen is None:
-                seen = window.what(who)
-                if seen == what and self._under_way and (commit := self._commit_of(who)):
-                    under_way.append((commit, index))
+            seen = mine.get(who, before)
             if seen == what:
                 duplicates += 1
+                if who not in mine and (commit := self._commit_of(who)):
+                    under_way.append((commit, index))
                 continue
             conflicts += seen is not None
             mine[who] = what
             keep.append(index)
-        if duplicates:
-            telemetry.duplicate_events.labels(via).inc(duplicates)
-        if conflicts:
-            telemetry.conflicting_events.labels(via).inc(conflicts)
-        if returned:
-            telemetry.returned_events.labels(via).inc(returned)
-        if len(keep) == len(events):
-            return _Chosen(None, arrivals, under_way)
-        return _Chosen(keep, [arrivals[index] for index in keep], under_way)
+        telemetry.duplicate_events.labels(via).inc(duplicates)
+        telemetry.conflicting_events.labels(via).inc(conflicts)
+        telemetry.returned_events.labels(via).inc(len(returned))
+        if len(keep) == len(hashes) // HASH_SIZE:
+            return _Chosen(None, hashes, under_way)
+        kept = b"".join([hashes[index * HASH_SIZE : (index + 1) * HASH_SIZE] for index in keep])
+        return _Chosen(keep, kept, under_way)
 
     def _came_back(self, event: Event) -> bool:
         origin = event.extensions.get(ORIGIN)
@@ -181,28 +201,26 @@ class Ingest:
                 return commit
         return None
 
-    def _batches(
-        self, space: str, events: Sequence[Event], hashes: bytes, fresh: list[int] | None, packed: bytes | None
-    ) -> list[Batch]:
-        if fresh is not None:
-            return pack(space, [events[index] for index in fresh])
+    def _batches(self, space: str, events: Sequence[Event], chosen: _Chosen, packed: bytes | None) -> list[Batch]:
+        if chosen.fresh is not None:
+            return pack(space, [events[index] for index in chosen.fresh])
         if packed is not None and len(events) <= MAX_COUNT and (len(packed) <= MAX_RAW or len(events) == 1):
-            return [Batch(space, list(events), body_of(packed, len(events)), hashes)]
+            return [Batch(space, list(events), body_of(packed, len(events)), chosen.hashes)]
         return pack(space, events)
 
     async def _append(
         self,
         space: str,
         batches: list[Batch],
-        chosen: _Chosen,
+        hashes: bytes,
         positions: Mapping[str, tuple[bytes | None, bytes | None]] | None,
     ) -> None:
         if not (self._at_most and self._lasting):
             await self._log.append(batches, positions=positions)
             return
         window = self._window(space)
-        window.add(chosen.arrivals, self._clock.monotonic())
-        commit = _Commit(chosen.arrivals)
+        window.add(hashes, self._clock.monotonic())
+        commit = _Commit(hashes)
         self._under_way.add(commit)
         durable = False
         try:
@@ -213,7 +231,7 @@ class Ingest:
             self._under_way.discard(commit)
             commit.done.set_result(durable)
             if not durable:
-                window.remove(chosen.arrivals)
+                window.remove(hashes)
 
     def door(self, source: str, space: str) -> SourceDoor:
         """The door of the source of that name."""
