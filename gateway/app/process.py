@@ -7,10 +7,12 @@ still there after 10 s, or a second signal ─▶ exit at once (nothing acknowle
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import logging
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.app import logs
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 DRAIN = 10.0
 """Seconds."""
 _LATE = 1
+_COLLECT = (20_000, 20, 50)
+_SWITCH = 0.0005
+"""Seconds a thread may keep the interpreter while another one waits: the log's thread must not wait for the loop."""
 
 
 class Runs(Protocol):
@@ -42,6 +47,11 @@ def serve(config: Config, make: Callable[[Config], Runs]) -> None:
     for address in (config.api.http, config.api.grpc, config.federation.listen):
         if address is not None and not is_loopback(host_and_port(address)[0]):
             log.warning("whoever can reach this address is trusted", extra={"address": address})
+    # Batches live for milliseconds and hold no cycles: collect seldom, and never look at what start-up made.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
+    sys.setswitchinterval(_SWITCH)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_until_told(make(config)))
 

@@ -1,7 +1,7 @@
 """The product, ending itself with SIGKILL at a named await: `python -m tests.e2e.killable run CONFIG`.
 
 Environment:
-    ISTHMUS_TEST_KILL=SEED:SHORTEST:LONGEST   after a random time arm one named await; the next to pass it is killed there
+    ISTHMUS_TEST_KILL=SEED:SHORTEST:LONGEST   after a random time, die at one of the named awaits
     ISTHMUS_TEST_EARLY=1                      acknowledge before the commit (a build that is wrong on purpose)
 
 The awaits are those at which something was promised or is about to be: before
@@ -18,6 +18,9 @@ import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
+
+from gateway.app.cli import main as product
+from gateway.log.lmdb import LmdbLog
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -93,11 +96,7 @@ def main() -> None:
             owner = getattr(importlib.import_module(module), kind)
             setattr(owner, name, wrapped(getattr(owner, name), f"{kind}.{name}", killer))
     if os.environ.get("ISTHMUS_TEST_EARLY"):
-        from gateway.log.lmdb import LmdbLog
-
         LmdbLog.append = acknowledge_early(LmdbLog.append, 0.3)  # type: ignore[method-assign,assignment]
-    from gateway.app.cli import main as product
-
     product()
 
 

@@ -24,11 +24,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def until(condition: Callable[[], object], *, limit: float = 15.0) -> None:
+async def until(condition: Callable[[], object], *, limit: float = 15.0, every: float = 0.02) -> None:
     """Wait for a condition, looking often; fail after `limit` seconds."""
     async with asyncio.timeout(limit):
         while not condition():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(every)
 
 
 @dataclass

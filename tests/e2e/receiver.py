@@ -30,6 +30,10 @@ def application(notes: Path) -> web.Application:
 
 if __name__ == "__main__":
     web.run_app(
-        application(Path(sys.argv[2])), host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None,
+        application(Path(sys.argv[2])),
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        print=None,
+        access_log=None,
         reuse_address=True,
     )
