@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -19,25 +17,23 @@ from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, TypeVarTuple
 
 from gateway.core import telemetry
 from gateway.core.clock import Clock, SystemClock
-from gateway.core.errors import ConfigError, Damaged, Diverged, Trimmed
+from gateway.core.errors import Diverged, Trimmed, Unavailable
 from gateway.core.frame import Batch, Frame
 from gateway.core.records import Page, Position, Row
 from gateway.log.commits import Commits
-from gateway.log.damage import AFTER_CRASH, Problem, verify_apart
-from gateway.log.files import DATA, DirectoryLock, open_environment, read_meta
-from gateway.log.layout import DAMAGED, DATABASES, FORMAT, MAX_KEY, MAX_NAME, MAX_TABLE, META, key_of
+from gateway.log.files import DATA, DirectoryLock, open_environment
+from gateway.log.layout import DAMAGED, key_of
+from gateway.log.opening import check, identify, looks_whole
 from gateway.log.reading import Files
 from gateway.log.room import Room, map_size_for
 from gateway.log.tail import Tail
 from gateway.log.trimming import Trimming
 from gateway.log.wake import Wakers
-from gateway.log.writing import Request, Writer, Written
+from gateway.log.writing import Request, Writer, Written, check_names
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
-
-    import lmdb
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +41,6 @@ _Args = TypeVarTuple("_Args")
 _Result = TypeVar("_Result")
 Positions = Mapping[str, tuple[bytes | None, bytes | None]]
 
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _READERS: Final = 2
 """Threads that read what is no longer in memory."""
 _TIDY: Final = 1.0
@@ -81,6 +76,7 @@ class LmdbLog:
         self._first = 1
         self._used = 0
         self._full: str | None = None
+        self._is_closed = False
         self._position_of: dict[str, bytes] = {}
         self._trimming = Trimming()
 
@@ -96,51 +92,30 @@ class LmdbLog:
             stack.callback(self._executor.shutdown)
             lock = await self._in_executor(DirectoryLock, self._path)
             stack.callback(lock.close)
-            damaged = [] if lock.was_clean and await self._in_executor(self._looks_whole) else await self._check()
+            in_doubt = not lock.was_clean or not await self._in_executor(looks_whole, self._path)
+            damaged = await check(self._path) if in_doubt else []
             await self._in_executor(self._open, stack, lock)
             self._commits = Commits(self._writer, self._wakers, self._landed)
             self._commits.start()
             stack.push_async_callback(self._commits.close)
             for problem in damaged:
                 await self._set_aside(problem.first, problem.last, problem.reason)
+            self._is_closed = False
             self._open_things = stack.pop_all()
         return self
-
-    def _looks_whole(self) -> bool:
-        if read_meta(self._path / DATA) is None:
-            return True
-        with open_environment(self._path, write=False) as environment:
-            return Files(environment).has_its_last_frame()
-
-    async def _check(self) -> list[Problem]:
-        """Walk the files in a process of their own; the frames that cannot be used."""
-        if read_meta(self._path / DATA) is None:
-            return []
-        report = await verify_apart(self._path, at_most=AFTER_CRASH, is_quiet=True)
-        log.info(
-            "log checked because it was not closed cleanly",
-            extra={"frames": report.frames, "problems": len(report.problems), "seconds": report.seconds},
-        )
-        if report.broken is not None:
-            raise Damaged(f"{self._path}: {report.broken}")
-        for problem in report.problems:
-            if not problem.is_frame:
-                log.error(
-                    "log chain is broken",
-                    extra={"first": problem.first, "last": problem.last, "reason": problem.reason},
-                )
-        return [problem for problem in report.problems if problem.is_frame]
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Commit what is queued and close; readers that wait are told by Unavailable."""
+        self._is_closed = True
+        self._tail.ring()
         await self._open_things.aclose()
 
     def _open(self, stack: AsyncExitStack, lock: DirectoryLock) -> None:
         environment = open_environment(self._path, map_size=map_size_for(self._at_most), write=True)
         stack.callback(environment.close)
-        self.log_id = _identify(environment, self._region, self._node)
+        self.log_id = identify(environment, self._region, self._node)
         environment.reader_check()
         self._environment = environment
         self._files = Files(environment)
@@ -168,7 +143,7 @@ class LmdbLog:
         await self._submit((), rows, positions or {})
 
     async def _submit(self, items: Sequence[Batch | Frame], rows: Sequence[Row], positions: Positions) -> int:
-        _check_names(rows, positions)
+        check_names(rows, positions)
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         return await self._commits.submit(Request(future, items, rows, positions))
 
@@ -268,6 +243,8 @@ class LmdbLog:
             elif seen is not None and seen != after.hash:
                 raise Diverged(f"another record at offset {after.offset}: this log was restored from a snapshot")
         while True:
+            if self._is_closed:
+                raise Unavailable("the log is closed")
             if after.offset + 1 < self._first:
                 raise Trimmed(self._first)
             page = self._tail.page(after.offset, limit)
@@ -333,37 +310,3 @@ class LmdbLog:
     def rows(self, table: str, *, after: bytes = b"", limit: int = 1000) -> list[tuple[bytes, bytes]]:
         """Rows of a table in key order."""
         return self._files.rows(table, after=after, limit=limit)
-
-
-def _identify(environment: lmdb.Environment, region: str, node: str | None) -> str:
-    """The log id; made when the log is new, compared when it is not."""
-    with environment.begin(write=True) as txn:
-        for name in DATABASES:
-            environment.open_db(name, txn=txn)
-        meta = environment.open_db(META, txn=txn)
-        written = txn.get(b"format", db=meta)
-        if written is None:
-            txn.put(b"format", str(FORMAT).encode(), db=meta)
-            txn.put(b"region", region.encode(), db=meta)
-            txn.put(b"node", (node or f"n-{secrets.token_hex(4)}").encode(), db=meta)
-            txn.put(b"epoch", secrets.token_hex(8).encode(), db=meta)
-        elif int(written) > FORMAT:
-            raise ConfigError(f"the log is of format {int(written)}, this build reads {FORMAT}: use a newer isthmus")
-        kept = {name: (txn.get(name.encode(), db=meta) or b"").decode() for name in ("region", "node", "epoch")}
-    if kept["region"] != region:
-        raise ConfigError(f"the data directory holds the log of region {kept['region']!r}, not of {region!r}")
-    if node is not None and kept["node"] != node:
-        raise ConfigError(f"the data directory holds the log of node {kept['node']!r}, not of {node!r}")
-    if not (_LABEL.fullmatch(kept["region"]) and _LABEL.fullmatch(kept["node"])):
-        raise ConfigError(f"region {kept['region']!r} and node {kept['node']!r} must be DNS labels")
-    return f"{kept['region']}/{kept['node']}@{kept['epoch']}"
-
-
-def _check_names(rows: Sequence[Row], positions: Positions) -> None:
-    """Refuse at the caller what would fail a whole group."""
-    for row in rows:
-        if not 1 <= len(row.key) <= MAX_KEY or not 1 <= len(row.table.encode()) <= MAX_TABLE or "\0" in row.table:
-            raise ValueError(f"a row's key has 1 to {MAX_KEY} bytes, its table's name 1 to {MAX_TABLE}: {row.table!r}")
-    for name in positions:
-        if not 1 <= len(name.encode()) <= MAX_NAME:
-            raise ValueError(f"a position's name has 1 to {MAX_NAME} bytes: {name!r}")

@@ -15,7 +15,19 @@ from gateway.codec.frames import seal
 from gateway.core.errors import Damaged, LogFull, Moved, Unavailable
 from gateway.core.frame import MAX_COUNT, MAX_RAW, Batch, Frame
 from gateway.core.records import Row, Stored
-from gateway.log.layout import FRAMES, META, POSITIONS, ROWS, key_of, offset_of, read_tail, row_key
+from gateway.log.layout import (
+    FRAMES,
+    MAX_KEY,
+    MAX_NAME,
+    MAX_TABLE,
+    META,
+    POSITIONS,
+    ROWS,
+    key_of,
+    offset_of,
+    read_tail,
+    row_key,
+)
 from gateway.log.room import AT_MOST, DISK, Room
 
 if TYPE_CHECKING:
@@ -26,6 +38,8 @@ if TYPE_CHECKING:
 
 TRIM_STEP: Final = 16 * 1024 * 1024
 """Bytes one transaction drops at most when it only trims, so that appends need not wait long."""
+_DROP_STEP: Final = 64 * 1024 * 1024
+"""Bytes one transaction drops at most to make room."""
 _AFTER_FULL: Final = 1.0
 _OVERHEAD: Final = 8 * 1024
 """Bytes of pages a request may cost beside its content."""
@@ -65,7 +79,7 @@ class Written:
     """Bytes of pages in use."""
     refused: str | None = None
     """Why an append was refused for lack of room."""
-    has_room: bool = True
+    has_room: bool = False
     """Whether an append would find room now."""
     seconds: float = 0.0
 
@@ -93,16 +107,21 @@ class Writer:
         try:
             return self._attempt(group)
         except lmdb.MapFullError:
-            small = [request for request in group if not request.items]
-            if len(small) == len(group):
-                return self._failed(group, LogFull("no free page is left in the map", after=_AFTER_FULL))
-            written = self.write(small)
-            problem = LogFull(AT_MOST, after=_AFTER_FULL)
-            written.outcomes += [(request, problem) for request in group if request.items]
-            written.refused = AT_MOST
-            return written
+            return self._without_room(group)
         except (lmdb.Error, OSError, Damaged) as problem:
             return self._failed(group, Unavailable(f"the log could not be written: {problem}"))
+
+    def _without_room(self, group: Sequence[Request]) -> Written:
+        """Refuse the appends of a group, write the rest, and drop something so that the next ones fit."""
+        small = [request for request in group if not request.items]
+        try:
+            written = self._attempt(small, spare=2 * sum(request.size for request in group))
+        except (lmdb.Error, OSError, Damaged) as problem:
+            return self._failed(group, LogFull(f"no free page is left: {problem}", after=_AFTER_FULL))
+        full = LogFull(AT_MOST, after=_AFTER_FULL)
+        written.outcomes += [(request, full) for request in group if request.items]
+        written.refused = AT_MOST
+        return written
 
     def _failed(self, group: Sequence[Request], problem: Exception) -> Written:
         """Nothing of the group was written; the state is read again from disk."""
@@ -123,7 +142,8 @@ class Writer:
             }
             return Written(end=end, first=first, used=self._used(txn), positions=positions)
 
-    def _attempt(self, group: Sequence[Request]) -> Written:
+    def _attempt(self, group: Sequence[Request], *, spare: int = 0) -> Written:
+        """One transaction; `spare`: bytes to drop beside, as far as they may be, since no run of pages was free."""
         started = self._clock.monotonic()
         written = Written()
         with self._environment.begin(write=True, buffers=True) as txn:
@@ -134,6 +154,8 @@ class Writer:
                     self._put(txn, self._rows, row_key(row.table, row.key), row.value)
                 if request.trim_before:
                     written.trimmed += self._drop(txn, before=request.trim_before, at_most=TRIM_STEP)
+            if spare:
+                written.trimmed += self._drop(txn, before=self._droppable(txn), at_most=min(spare, _DROP_STEP))
             for name, value in written.positions.items():
                 self._put(txn, self._positions, name.encode(), value)
             cursor = txn.cursor(self._frames)
@@ -189,10 +211,15 @@ class Writer:
         used = self._used(txn)
         ahead = min(self._room.at_most // 64, TRIM_STEP)
         excess = used + need - self._room.at_most + ahead if reason is not DISK else 2 * need
-        before = read_tail(txn.get(b"tail", db=self._meta)).end + 1 if self._drop_oldest else self.floor
-        dropped = self._drop(txn, before=before, at_most=excess) if excess > 0 else 0
+        if excess <= 0:
+            return False
+        dropped = self._drop(txn, before=self._droppable(txn), at_most=min(excess, _DROP_STEP))
         written.trimmed += dropped
         return dropped > 0
+
+    def _droppable(self, txn: lmdb.Transaction[memoryview]) -> int:
+        """What ends before this offset may go to make room."""
+        return read_tail(txn.get(b"tail", db=self._meta)).end + 1 if self._drop_oldest else self.floor
 
     def _drop(self, txn: lmdb.Transaction[memoryview], *, before: int, at_most: int) -> int:
         """Drop frames from the oldest on that end before an offset, until `at_most` bytes are free; how many events.
@@ -272,3 +299,13 @@ def _sealable(going: Sequence[Request]) -> Iterator[Frame | list[Batch]]:
                 count, raw = count + len(item.events), raw + len(item.body)
     if together:
         yield together
+
+
+def check_names(rows: Sequence[Row], positions: Mapping[str, object]) -> None:
+    """Refuse at the caller what would fail a whole group."""
+    for row in rows:
+        if not 1 <= len(row.key) <= MAX_KEY or not 1 <= len(row.table.encode()) <= MAX_TABLE or "\0" in row.table:
+            raise ValueError(f"a row's key has 1 to {MAX_KEY} bytes, its table's name 1 to {MAX_TABLE}: {row.table!r}")
+    for name in positions:
+        if not 1 <= len(name.encode()) <= MAX_NAME:
+            raise ValueError(f"a position's name has 1 to {MAX_NAME} bytes: {name!r}")

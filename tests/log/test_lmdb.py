@@ -210,3 +210,17 @@ async def test_a_row_that_cannot_be_kept_fails_only_its_caller(tmp_path: Path, r
         results = await asyncio.gather(log.write([row]), log.append([batch(1)]), return_exceptions=True)
 
     assert [type(result) for result in results] == [ValueError, int]
+
+
+async def test_readers_that_wait_are_told_when_the_log_closes(tmp_path: Path) -> None:
+    async with asyncio.TaskGroup() as tasks, lmdb_log(tmp_path) as log:
+        reading = tasks.create_task(_told(log))
+        await asyncio.sleep(0)
+
+    assert "closed" in reading.result()
+
+
+async def _told(log: LmdbLog) -> str:
+    with pytest.raises(Unavailable) as told:
+        await log.read(after=Position(log.log_id, 0), limit=1)
+    return str(told.value)

@@ -127,3 +127,20 @@ async def test_a_single_append_larger_than_the_log_is_refused_and_harms_nobody(t
 
         await log.append([batch(2)])
         assert await everything(log) in ([1, 2], [2])
+
+
+async def test_a_map_without_a_run_of_free_pages_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LMDB says MapFull: the append is refused, what may go goes, and the next one fits."""
+    monkeypatch.setattr("gateway.log.lmdb.map_size_for", lambda at_most: at_most // 2)
+    async with lmdb_log(tmp_path, at_most=4 * MiB, full="drop_oldest") as log:
+        taken = await fill(log, events=100)
+        assert 10 < taken < 100
+
+        await log.write([Row("dead", b"k", b"v")])
+        for number in range(taken, taken + 200):
+            while not await fill(log, events=1, start=number):
+                pass
+
+        assert log.end == taken + 200
+        assert await everything(log) == list(range(log.first - 1, taken + 200))
+        assert log.rows("dead") == [(b"k", b"v")]
