@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from connectors._envelope import extension_name, is_plain, media_type, with_base64
 from gateway.codec import json
+from gateway.codec.validate import is_media_type
 from gateway.core.errors import InvalidEvent
 from gateway.core.event import Binary, Event
 
@@ -134,14 +135,14 @@ def _wrapped(message: MessageTypeDef, body: bytes, content_type: str, arn: str) 
             extensions[extension_name(kept, "sqsmsg", extensions)] = _plain(system[kept])
     for name, attribute in message.get("MessageAttributes", {}).items():
         extensions[extension_name(name, "sqsmsg", extensions)] = _value(attribute)
-    is_envelope = content_type.startswith("application/cloudevents")
+    is_its_type = is_media_type(content_type) and not content_type.startswith("application/cloudevents")
     return Event(
         id=message["MessageId"],
         source=arn,
         type="com.amazon.sqs.message",
         subject=system.get("MessageGroupId"),
         time=_time(system.get("SentTimestamp")),
-        datacontenttype=content_type if content_type and not is_envelope else media_type(body),
+        datacontenttype=content_type if is_its_type else media_type(body),
         data=body,
         extensions=extensions,
     )

@@ -11,7 +11,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from connectors._envelope import media_type, with_base64
 from connectors._folder import FolderReader, FolderWriter
@@ -61,10 +61,13 @@ class Sink(contracts.Sink):
 
     def __init__(self, settings: SinkSettings) -> None:
         self._path = Path(settings.path).absolute()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="file sink")
         self._lines = LineWriter(self._path)
         self._folder = FolderWriter(self._path)
         self._is_folder = _is_folder(settings.path)
+
+    async def __aenter__(self) -> Self:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="file sink")
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
@@ -94,7 +97,10 @@ class Source(contracts.Source):
         self._once = settings.once
         self._delete = settings.after == "delete"
         self._clock: Clock = SystemClock()
+
+    async def __aenter__(self) -> Self:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="file source")
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None

@@ -138,6 +138,29 @@ def test_binary_attributes_stay_binary() -> None:
 
 
 @pytest.mark.parametrize(
+    ("claimed", "expected"),
+    [
+        ("text/csv", "text/csv"),
+        ("no media type", "text/plain"),
+        ("application/cloudevents+xml", "text/plain"),
+        ("", "text/plain"),
+    ],
+)
+def test_a_wrapped_message_says_what_its_data_is(claimed: str, expected: str) -> None:
+    """What the sender said, if that can be said of an event."""
+    message: MessageTypeDef = {
+        "MessageId": "m",
+        "Body": "a,b",
+        "MessageAttributes": {"content-type": {"DataType": "String", "StringValue": claimed}},
+    }
+
+    (event,) = _sqs_message.read(message, ARN)
+
+    validate.validate(event)
+    assert event.datacontenttype == expected
+
+
+@pytest.mark.parametrize(
     ("sizes", "expected"),
     [
         ([100] * 3, [(0, 3)]),
