@@ -147,16 +147,26 @@ class Begun(_message.Message):
     def __init__(self, after: _Optional[int] = ..., term: _Optional[int] = ..., handed_out: _Optional[int] = ..., durable: _Optional[int] = ...) -> None: ...
 
 class Page(_message.Message):
-    __slots__ = ("frames", "upto", "accepted", "end")
+    __slots__ = ("frames", "upto", "accepted", "end", "gaps")
     FRAMES_FIELD_NUMBER: _ClassVar[int]
     UPTO_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
+    GAPS_FIELD_NUMBER: _ClassVar[int]
     frames: _containers.RepeatedScalarFieldContainer[bytes]
     upto: Place
     accepted: float
     end: int
-    def __init__(self, frames: _Optional[_Iterable[bytes]] = ..., upto: _Optional[_Union[Place, _Mapping]] = ..., accepted: _Optional[float] = ..., end: _Optional[int] = ...) -> None: ...
+    gaps: _containers.RepeatedCompositeFieldContainer[Gap]
+    def __init__(self, frames: _Optional[_Iterable[bytes]] = ..., upto: _Optional[_Union[Place, _Mapping]] = ..., accepted: _Optional[float] = ..., end: _Optional[int] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ...) -> None: ...
+
+class Gap(_message.Message):
+    __slots__ = ("first", "last")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    last: int
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ...) -> None: ...
 
 class InterestHolds(_message.Message):
     __slots__ = ("version", "after", "uncompiled")

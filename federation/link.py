@@ -241,6 +241,8 @@ class Link:
         self._held += size
         self._metrics.bytes.inc(size)
         self._metrics.lag.set(max(0, page.end - page.upto.offset))
+        for gap in page.gaps:
+            self._report_gap("events of another region are damaged there and cannot be read", gap.first, gap.last)
         self._arrived.set()
 
     def _checked(self, data: bytes) -> Frame:
@@ -331,13 +333,13 @@ class Link:
     async def _skip_to(self, first: int) -> None:
         """The origin trimmed what we had not read: say how much is gone, and go on behind the gap."""
         position = self.position or Followed(0)
-        lost = max(0, first - 1 - position.offset)
-        telemetry.log_gap_events.labels(f"link/{self.region}").inc(lost)
-        log.error(
-            "events of another region were trimmed before they were read",
-            extra={"log_id": self.log_id, "after": position.offset, "first_kept": first, "at_most_lost": lost},
-        )
+        self._report_gap("events of another region were trimmed before they were read", position.offset + 1, first - 1)
         await self._save((), msgspec.structs.replace(position, offset=first - 1, hash=b""))
+
+    def _report_gap(self, what: str, first: int, last: int) -> None:
+        """Count and log; offsets of events that were not wanted are among them, so it is the most that was lost."""
+        self._metrics.gap.inc(max(0, last + 1 - first))
+        log.error(what, extra={"log_id": self.log_id, "first": first, "last": last})
 
     async def _go_back(self, problem: Diverged, peer: Peer) -> None:
         """The origin's log is a restored snapshot: read again by time.
@@ -373,6 +375,7 @@ class _Metrics:
         self.lag = telemetry.link_lag_events.labels(region)
         self.events = telemetry.link_events.labels(region)
         self.bytes = telemetry.link_bytes.labels(region)
+        self.gap = telemetry.log_gap_events.labels(f"link/{region}")
         self.refused = telemetry.link_refused_frames.labels(region)
 
 

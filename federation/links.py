@@ -104,7 +104,7 @@ class Links:
                     self._sessions.pop(place, None)
                 for place in sorted(wanted - running.keys()):
                     session = self._sessions[place] = _Session(*place)
-                    running[place] = tasks.create_task(self._keep(session), name=f"link {place[0]} {place[1]}")
+                    running[place] = tasks.create_task(self._keep(session, tasks), name=f"link {place[0]} {place[1]}")
                 await self._interests.changed()
 
     def _wanted(self) -> set[tuple[str, str]]:
@@ -115,22 +115,37 @@ class Links:
         """Every wanted link, reached or not."""
         return [status for session in self._sessions.values() for status in _statuses(session)]
 
-    async def _keep(self, session: _Session) -> None:
+    async def _keep(self, session: _Session, tasks: asyncio.TaskGroup) -> None:
+        """One session after the other, each a task of its own.
+
+        Before Python 3.13 a TaskGroup that is cancelled while a part of it
+        fails raises only the failure: a loop around it would not learn that it
+        must end.
+        """
         attempt = 0
         while True:
             started = self._clock.monotonic()
+            trying = tasks.create_task(self._try(session), name=f"session {session.address}")
             try:
-                await self._follow(session)
-            except IsthmusError as problem:
-                self._note(session, problem)
-            except ExceptionGroup as problems:
-                cause = single(problems)
-                if cause is problems:
-                    raise
-                self._note(session, cause)
+                await asyncio.wait([trying])
+            except asyncio.CancelledError:
+                trying.cancel()
+                await asyncio.wait([trying])
+                raise
             attempt = 1 if self._clock.monotonic() - started > HEALTHY else attempt + 1
             longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 16))
             await self._clock.sleep(random.uniform(longest / 4, longest))  # noqa: S311  jitter
+
+    async def _try(self, session: _Session) -> None:
+        try:
+            await self._follow(session)
+        except IsthmusError as problem:
+            self._note(session, problem)
+        except ExceptionGroup as problems:
+            cause = single(problems)
+            if cause is problems:
+                raise
+            self._note(session, cause)
 
     def _note(self, session: _Session, problem: Exception) -> None:
         reason = f"{type(problem).__name__}: {problem}"
@@ -155,7 +170,10 @@ class Links:
                     tasks.create_task(self._follow_log(session, peer, log_id, served), name=f"follow {log_id}")
 
     async def _follow_log(self, session: _Session, peer: Peer, log_id: str, served: Sequence[str]) -> None:
-        if log_id in self._followed:
+        held = self._followed.get(log_id)
+        if held is not None and held.address == session.address:
+            raise Unavailable(f"{log_id}: the session before is still ending")
+        if held is not None:
             return  # another address serves it too
         self._followed[log_id] = session
         try:

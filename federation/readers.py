@@ -164,12 +164,11 @@ class Readers:
         """Region → row, as it is now."""
         return dict(self._rows)
 
-    def lowest_needed(self, forget: float) -> int | None:
-        """The first offset some reading region still needs; None: no region is waiting for anything.
-
-        A region not seen for `forget` seconds no longer holds.
-        """
+    def holds(self, forget: float) -> dict[str, int]:
+        """`link to <region>` → the first offset it needs. A region not seen for `forget` seconds holds nothing."""
         now = self._clock.now()
-        needed = [row.durable + 1 for row in self._rows.values() if now - row.seen <= forget]
-        return min(needed, default=None)
+        return {f"link to {region}": row.durable + 1 for region, row in self._rows.items() if now - row.seen <= forget}
 
+    def lowest_needed(self, forget: float) -> int | None:
+        """The lowest of the holds; None: no region is waiting for anything."""
+        return min(self.holds(forget).values(), default=None)

@@ -21,7 +21,7 @@ from federation.readers import Refused
 from federation.window import SMALLEST_PAGE, Window
 from gateway.codec.frames import merge, open_frame, select
 from gateway.core import telemetry
-from gateway.core.errors import Damaged, Diverged, Trimmed
+from gateway.core.errors import Damaged, Diverged, Trimmed, Unavailable
 from gateway.core.frame import FORMAT, MAX_COUNT, MAX_RAW
 from gateway.core.records import EventLog, Page, Position, Store, Stored
 
@@ -73,9 +73,9 @@ class Reading:
         self._outbox.put_nowait(wire.FromLog(closed=wire.Closed(reason=reason)))
 
     async def run(
-        self, receive: Callable[[], Awaitable[bytes | None]], send: Callable[[bytes], Awaitable[None]]
+        self, receive: Callable[[], Awaitable[bytes | None]], send: Callable[[bytes], Awaitable[bool]]
     ) -> None:
-        """Serve until the reader hangs up (`receive` returns None), or it was told why it ends."""
+        """Serve until the reader hangs up (`receive` gives None, `send` False), or it was told why it ends."""
         region = self._start.region
         if self._start.frame_format < FORMAT:
             self.close(f"frames here have format {FORMAT}, the reader opens {self._start.frame_format}")
@@ -114,29 +114,29 @@ class Reading:
             self._at = self._log.first - 1
         self._told = self._at
 
-    async def _send(self, send: Callable[[bytes], Awaitable[None]]) -> None:
+    async def _send(self, send: Callable[[bytes], Awaitable[bool]]) -> None:
         while True:
             message = await self._outbox.get()
-            await send(message.SerializeToString())
-            if message.WhichOneof("what") in {"trimmed", "diverged", "closed"}:
+            is_last = message.WhichOneof("what") in {"trimmed", "diverged", "closed"}
+            if not await send(message.SerializeToString()) or is_last:
                 return
 
     async def _feed(self, slot: Slot) -> None:
-        while True:
-            await self._window.room()
-            try:
+        try:
+            while True:
+                await self._window.room()
                 page = await self._next()
-            except Trimmed as problem:
-                return self._outbox.put_nowait(wire.FromLog(trimmed=wire.Trimmed(first=problem.first)))
-            except Diverged as problem:
-                return self._outbox.put_nowait(wire.FromLog(diverged=wire.Diverged(reason=str(problem))))
-            except Damaged as problem:
-                return self.close(f"the log is damaged here: {problem}")
-            await self._readers.hand_out(self._start.region, slot, page.upto)
-            frames = self._choose(page)
-            if frames:
-                self._put(frames)
-            await asyncio.sleep(0)
+                await self._readers.hand_out(self._start.region, slot, page.upto)
+                frames = self._choose(page)
+                if frames or page.gaps:
+                    self._put(frames, page.gaps)
+                await asyncio.sleep(0)  # acknowledgements and interest have their turn, however far behind we are
+        except Trimmed as problem:
+            self._outbox.put_nowait(wire.FromLog(trimmed=wire.Trimmed(first=problem.first)))
+        except Diverged as problem:
+            self._outbox.put_nowait(wire.FromLog(diverged=wire.Diverged(reason=str(problem))))
+        except (Damaged, Unavailable) as problem:
+            self.close(f"the log cannot be read now: {problem}")
 
     async def _next(self) -> Page:
         """The next page; a small one that comes right after another waits for company."""
@@ -151,9 +151,7 @@ class Reading:
     def _choose(self, page: Page) -> list[Frame]:
         """What the reader gets of a page; from here on the page counts as looked at."""
         chosen = [frame for stored in page.frames if (frame := self._wanted(stored)) is not None]
-        last = page.frames[-1]
-        self._at = page.upto
-        self._hash = last.frame.hash_at(page.upto - last.first)[:8] if page.upto <= last.last else b""
+        self._at, self._hash = page.upto, _hash_at(page)
         is_behind = page.upto < self._log.end or len(chosen) >= MANY
         return _merged(chosen) if is_behind else chosen
 
@@ -173,23 +171,29 @@ class Reading:
         keep = [index for index in range(skip, frame.count) if matches is None or matches(events[index])]
         return select(frame, events, keep) if keep else None
 
-    def _put(self, frames: Sequence[Frame]) -> None:
-        self._outbox.put_nowait(self._page([frame.data for frame in frames]))
+    def _put(self, frames: Sequence[Frame], gaps: Sequence[tuple[int, int]]) -> None:
+        self._outbox.put_nowait(self._page([frame.data for frame in frames], gaps))
         self._window.sent(self._at, sum(len(frame.data) for frame in frames))
         self._served.inc(sum(frame.count for frame in frames))
         self._sent_at = self._clock.monotonic()
 
-    def _page(self, frames: Sequence[bytes]) -> wire.FromLog:
+    def _page(self, frames: Sequence[bytes] = (), gaps: Sequence[tuple[int, int]] = ()) -> wire.FromLog:
         self._told = self._at
-        upto = wire.Place(offset=self._at, hash=self._hash)
-        return wire.FromLog(page=wire.Page(frames=frames, upto=upto, accepted=self._accepted, end=self._log.end))
+        page = wire.Page(
+            frames=frames,
+            upto=wire.Place(offset=self._at, hash=self._hash),
+            accepted=self._accepted,
+            end=self._log.end,
+            gaps=[wire.Gap(first=first, last=last) for first, last in gaps],
+        )
+        return wire.FromLog(page=page)
 
     async def _keep_telling(self) -> None:
         """Say how far was looked, also where nothing of it was wanted."""
         while True:
             await self._clock.sleep(LOOKED)
             if self._told < self._at:
-                self._outbox.put_nowait(self._page(()))
+                self._outbox.put_nowait(self._page())
 
     async def _listen(self, slot: Slot, receive: Callable[[], Awaitable[bytes | None]]) -> None:
         while (data := await receive()) is not None:
@@ -219,6 +223,12 @@ class Reading:
             )
         holds = wire.InterestHolds(version=version, after=self._at, uncompiled=self._interest.problem)
         self._outbox.put_nowait(wire.FromLog(holds=holds))
+
+
+def _hash_at(page: Page) -> bytes:
+    """The hash of the record at the end of the page; empty where that is not readable."""
+    last = page.frames[-1] if page.frames else None
+    return last.frame.hash_at(page.upto - last.first)[:8] if last and page.upto <= last.last else b""
 
 
 def _opened(stored: Stored) -> list[Event]:

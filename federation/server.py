@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
@@ -76,6 +77,7 @@ class FederationServer:
         self._clock = clock or SystemClock()
         self._readers = {log_id: Readers(log_id, served, self._clock) for log_id, served in self._logs.items()}
         self._readings: set[Reading] = set()
+        self._stopping = asyncio.Event()
         self._server: grpc.aio.Server | None = None
         self.port = 0
         """The port that was bound, once entered."""
@@ -103,6 +105,7 @@ class FederationServer:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Tell every reader, close the port, save the rows exactly."""
+        self._stopping.set()
         for reading in self._readings:
             reading.close("the node stops")
         if self._server is not None:
@@ -117,6 +120,10 @@ class FederationServer:
             for readers in self._readers.values():
                 readers.touch()
                 await readers.save()
+
+    def holds(self, log_id: str, forget: float) -> dict[str, int]:
+        """For trimming: `link to <region>` → the first offset needed by a region seen within `forget` seconds."""
+        return self._readers[log_id].holds(forget)
 
     def lowest_needed(self, log_id: str, forget: float) -> int | None:
         """The first offset of a log that a region seen within `forget` seconds still needs; None: none waits."""
@@ -152,43 +159,64 @@ class FederationServer:
         ).SerializeToString()
 
     async def _read(self, _: object, context: Context) -> None:
-        data = await context.read()
-        if not isinstance(data, bytes):
+        data = await _received(context)
+        if data is None:
             return
         start = (await _parsed(wire.FromReader(), data, context)).start
         served = self._logs.get(start.log_id)
         if served is None or not start.region or not start.node:
             closed = wire.FromLog(closed=wire.Closed(reason=f"no log {start.log_id!r} here, or no region or node"))
-            await context.write(closed.SerializeToString())
+            await _sent(context, closed.SerializeToString())
             return
         reading = Reading(served, self._readers[start.log_id], start, self._clock)
-
-        async def receive() -> bytes | None:
-            data = await context.read()
-            return data if isinstance(data, bytes) else None  # EOF is an object of its own
-
         self._readings.add(reading)
         try:
-            await reading.run(receive, context.write)
+            await reading.run(partial(_received, context), partial(_sent, context))
         finally:
             self._readings.discard(reading)
 
     async def _pulse(self, _: object, context: Context) -> None:
         async with asyncio.TaskGroup() as tasks:
-            beating = tasks.create_task(self._beat(context), name="beat")
-            while isinstance(await context.read(), bytes):
-                pass
-            beating.cancel()
+            parts = [
+                tasks.create_task(self._beat(context), name="beat"),
+                tasks.create_task(_hear(context), name="hear"),
+                tasks.create_task(self._stopping.wait(), name="until the server stops"),
+            ]
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in parts:
+                part.cancel()
 
     async def _beat(self, context: Context) -> None:
-        while True:
-            await context.write(wire.Beat(time=self._clock.now(), logs=self._states()).SerializeToString())
+        while await _sent(context, wire.Beat(time=self._clock.now(), logs=self._states()).SerializeToString()):
             await self._clock.sleep(1.0)
 
     def _states(self) -> list[wire.LogState]:
         return [
             wire.LogState(log_id=log_id, first=served.first, end=served.end) for log_id, served in self._logs.items()
         ]
+
+
+async def _received(context: Context) -> bytes | None:
+    """The next message; None when the other side hung up, or the server stops."""
+    try:
+        data = await context.read()
+    except grpc.aio.BaseError:
+        return None
+    return data if isinstance(data, bytes) else None  # EOF is an object of its own
+
+
+async def _sent(context: Context, data: bytes) -> bool:
+    """Send a message; False when there is nobody any more."""
+    try:
+        await context.write(data)
+    except grpc.aio.BaseError:
+        return False
+    return True
+
+
+async def _hear(context: Context) -> None:
+    while await _received(context) is not None:
+        pass
 
 
 async def _parsed(message: _M, data: bytes, context: Context) -> _M:

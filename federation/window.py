@@ -22,7 +22,8 @@ SMALLEST_PAGE = 16 * 1024
 LARGEST_PAGE = 512 * 1024
 LARGEST_WINDOW = 32 * 1024 * 1024
 """No reader gets more bytes ahead than this, whatever it asks for: the bound on what a slow one costs."""
-_FIRST_RATE = 64 * 1024.0
+_FIRST_RATE = 16 * 1024.0
+"""Bytes a second assumed of a line nobody has measured: five seconds' worth for one of 50 kbit/s."""
 
 
 class _OnTheWay(NamedTuple):

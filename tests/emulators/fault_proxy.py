@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _CHUNK = 64 * 1024
 _AHEAD = 256
 """Chunks that may wait in one direction of one connection; then TCP itself holds the sender back."""
+_SLICES = 20
+"""Pieces a second in which bytes come out of a thin line."""
 
 
 @dataclass
@@ -165,8 +167,12 @@ class FaultProxy:
             due, data = chunks[0]
             await asyncio.sleep(max(0.0, due - loop.time()))
             if lane.bandwidth:
+                data = data[: max(1, int(lane.bandwidth / _SLICES))]
                 await asyncio.sleep(len(data) / lane.bandwidth)
-            chunks.popleft()
+            if rest := chunks[0][1][len(data) :]:
+                chunks[0] = (due, rest)
+            else:
+                chunks.popleft()
             changed.set()
             if lane.is_mute:
                 continue

@@ -40,10 +40,14 @@ class FastClock:
 
 
 def event(number: int, kind: str = "made", *, size: int = 20) -> Event:
-    return Event(f"e{number}", "/tests", kind, data=json.dumps({"n": number, "x": f"{number * 7919:0{size}d}"}).encode())
+    return Event(
+        f"e{number}", "/tests", kind, data=json.dumps({"n": number, "x": f"{number * 7919:0{size}d}"}).encode()
+    )
 
 
-async def publish(log: ServedLog, first: int, count: int, *, per_frame: int = 10, kinds: tuple[str, ...] = ("made",)) -> None:
+async def publish(
+    log: ServedLog, first: int, count: int, *, per_frame: int = 10, kinds: tuple[str, ...] = ("made",)
+) -> None:
     """Append events numbered from `first`, in frames of their own."""
     for start in range(first, first + count, per_frame):
         numbers = range(start, min(start + per_frame, first + count))
@@ -90,11 +94,11 @@ async def serving(*logs: ServedLog, port: int = 0, clock: Clock | None = None) -
         running.cancel()
 
 
-def wanting(*regions: str, filter: Mapping[str, object] | None = None) -> Interests:
+def wanting(*regions: str, spec: Mapping[str, object] | None = None) -> Interests:
     """An interest in those regions, from the earliest on."""
     interests = Interests()
     for region in regions:
-        interests.want(region, [Wanted(filter, None)])
+        interests.want(region, [Wanted(spec, None)])
     return interests
 
 

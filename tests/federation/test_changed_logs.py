@@ -9,12 +9,13 @@ import pytest
 
 from federation.link import decode_position
 from gateway.core import telemetry
-from gateway.log.memory import MemoryLog
 from tests.emulators.fault_proxy import FaultProxy
 from tests.federation.arrange import event, following, ids, memory, origin_offsets, publish, serving, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from gateway.log.memory import MemoryLog
 
 EPOCH = "aaaaaaaaaaaaaaaa"
 

@@ -100,12 +100,16 @@ async def test_a_line_that_breaks_again_and_again_repeats_nothing() -> None:
             seen = line.connections
             line.down.cut_after = cut
             line.reset()
-            await until(lambda seen=seen: line.connections > seen + 1)
+            await _connected_again(line, seen + 1)
         line.heal()
         line.reset()
         await until(lambda: eu.end == 4000)
 
     assert await origin_offsets(eu, us.log_id) == list(range(1, 4001))
+
+
+async def _connected_again(line: FaultProxy, beyond: int) -> None:
+    await until(lambda: line.connections > beyond)
 
 
 async def test_corrupted_bytes_never_reach_the_log() -> None:
@@ -152,7 +156,7 @@ async def test_nothing_travels_in_a_circle() -> None:
 
 async def test_filtered_events_keep_their_origin_offsets() -> None:
     us, eu = memory("us"), memory("eu")
-    interests = wanting("us", filter={"exact": {"type": "wanted"}})
+    interests = wanting("us", spec={"exact": {"type": "wanted"}})
     await publish(us, 1, 60, kinds=("other", "wanted", "other"))
 
     async with serving(us) as server, following(eu, {"us": f"127.0.0.1:{server.port}"}, interests) as links:
@@ -165,7 +169,7 @@ async def test_filtered_events_keep_their_origin_offsets() -> None:
 async def test_the_position_moves_over_what_is_not_wanted() -> None:
     """A restart does not look again at everything that was filtered out, and trimming is not held by it."""
     us, eu = memory("us"), memory("eu")
-    interests = wanting("us", filter={"exact": {"type": "never"}})
+    interests = wanting("us", spec={"exact": {"type": "never"}})
     await publish(us, 1, 60)
 
     async with serving(us) as server:
@@ -178,7 +182,7 @@ async def test_the_position_moves_over_what_is_not_wanted() -> None:
 
 async def test_interest_changes_without_a_new_connection() -> None:
     us, eu = memory("us"), memory("eu")
-    interests = wanting("us", filter={"exact": {"type": "one"}})
+    interests = wanting("us", spec={"exact": {"type": "one"}})
     async with (
         serving(us) as server,
         FaultProxy("127.0.0.1", server.port) as line,

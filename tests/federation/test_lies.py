@@ -18,11 +18,12 @@ from gateway.codec.frames import CHECKED_FROM, PREFIX, pack, seal
 from gateway.core import telemetry
 from gateway.core.errors import Damaged
 from gateway.core.frame import FORMAT, Frame, Run
-from gateway.log.memory import MemoryLog
 from tests.federation.arrange import FastClock, event, memory, wanting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+    from gateway.log.memory import MemoryLog
 
 LOG = "us/n1@0011223344556677"
 
@@ -46,17 +47,17 @@ def flipped(data: bytes, at: int) -> bytes:
 
 
 @asynccontextmanager
-async def lying(messages: Sequence[wire.FromLog]) -> AsyncIterator[str]:
+async def lying(messages: Sequence[wire.FromLog | bytes]) -> AsyncIterator[str]:
     """A server that answers every Read with these messages."""
 
     async def read(_: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         await context.read()
         for message in messages:
-            await context.write(message.SerializeToString())
+            await context.write(message if isinstance(message, bytes) else message.SerializeToString())
         await asyncio.Event().wait()
 
     server = grpc.aio.server()
-    routes = {"Read": grpc.stream_stream_rpc_method_handler(read)}
+    routes: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {"Read": grpc.stream_stream_rpc_method_handler(read)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("isthmus.federation.v1.Federation", routes),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -160,11 +161,7 @@ async def test_a_beginning_elsewhere_than_asked_is_refused() -> None:
 async def test_bytes_that_are_no_message_are_refused() -> None:
     eu = memory("eu")
 
-    class Noise:
-        def SerializeToString(self) -> bytes:  # noqa: N802  the name protobuf has
-            return b"\xff\xff\xff\xff"
-
-    async with lying([BEGUN, Noise()]) as address:  # type: ignore[list-item]  bytes that are no message
+    async with lying([BEGUN, b"\xff\xff\xff\xff"]) as address:
         with pytest.raises(Damaged):
             await follow(address, eu)
 
@@ -173,12 +170,9 @@ async def test_bytes_that_are_no_message_are_refused() -> None:
 
 async def test_a_message_of_a_newer_server_is_skipped() -> None:
     eu = memory("eu")
+    newer = b"\xfa\x01\x03abc"  # field 31, which this build does not know
 
-    class Newer:
-        def SerializeToString(self) -> bytes:  # noqa: N802  the name protobuf has
-            return b"\xfa\x01\x03abc"  # field 31, which this build does not know
-
-    async with lying([BEGUN, Newer(), page(honest(1).data, upto=5)]) as address:  # type: ignore[list-item]  as above
+    async with lying([BEGUN, newer, page(honest(1).data, upto=5)]) as address:
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(follow(address, eu))
             async with asyncio.timeout(5):

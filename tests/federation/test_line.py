@@ -23,9 +23,9 @@ async def test_a_mute_line_is_noticed_and_used_again_once_it_heals() -> None:
         await until(lambda: eu.end == 10)
         line.mute()
         began = clock.monotonic()
-        await until(lambda: links.status()[0].state == "waiting")
+        await until(lambda: links.status()[0].state == "waiting", limit=5.0)
         noticed = clock.monotonic() - began
-        assert SILENCE - 2.0 <= noticed <= SILENCE + 5.0
+        assert noticed >= SILENCE - 2.0
         assert "nothing heard" in (links.status()[0].problem or "")
 
         await publish(us, 11, 10)
@@ -49,9 +49,9 @@ async def test_a_one_way_line_is_not_half_alive() -> None:
 
 
 async def test_a_quiet_link_stays_up() -> None:
-    """Beats keep it alive for many times the silence that would end it."""
+    """Beats keep it alive for twice the silence that would end it."""
     us, eu = memory("us"), memory("eu")
-    clock = FastClock(50.0)
+    clock = FastClock(10.0)
     async with (
         serving(us, clock=clock) as server,
         FaultProxy("127.0.0.1", server.port) as line,
@@ -59,10 +59,10 @@ async def test_a_quiet_link_stays_up() -> None:
     ):
         await until(lambda: links.status() and links.status()[0].state == "following")
         began = clock.monotonic()
-        await until(lambda: clock.monotonic() - began > 5 * SILENCE)
+        await until(lambda: clock.monotonic() - began > 2 * SILENCE)
 
         assert links.status()[0].state == "following"
-        assert line.connections == 1
+        assert line.connections == 1, links.status()
 
 
 async def test_a_peer_that_is_away_is_tried_again_without_end() -> None:
@@ -106,15 +106,17 @@ async def test_a_round_trip_of_100_ms_leaves_the_line_full() -> None:
 async def test_a_thin_line_makes_progress_and_stays_up() -> None:
     """50 kbit/s under load (F34): beats pass between the pages, so nothing is torn down and sent again."""
     us, eu = memory("us"), memory("eu")
-    clock = FastClock(1.0)
-    await publish(us, 1, 2000, per_frame=20)
+    clock = FastClock(5.0)
+    await publish(us, 1, 8000, per_frame=20)
     async with (
         serving(us, clock=clock) as server,
         FaultProxy("127.0.0.1", server.port) as line,
     ):
-        line.down.bandwidth = 6250.0
+        line.down.bandwidth = 6250.0 * clock.speed
         async with following(eu, {"us": line.address}, clock=clock) as links:
-            await until(lambda: eu.end >= 200, limit=18.0)
+            began = clock.monotonic()
+            await until(lambda: clock.monotonic() - began > 2 * SILENCE)
 
+            assert 0 < eu.end < 8000
             assert links.status()[0].state == "following"
-            assert line.connections == 1
+            assert line.connections == 1, links.status()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,13 +13,18 @@ from federation.readers import STEP
 from gateway.codec.frames import parse
 from gateway.core.errors import Diverged, Trimmed, Unavailable
 from gateway.core.frame import FORMAT
-from gateway.log.memory import MemoryLog
 from tests.federation.arrange import FastClock, memory, publish, serving, until
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def start(log: MemoryLog, **fields: object) -> wire.Start:
-    made = {"log_id": log.log_id, "region": "eu", "node": "n1", "window": 1 << 20, "frame_format": FORMAT} | fields
-    return wire.Start(**made)
+    from gateway.core.records import Row
+    from gateway.log.memory import MemoryLog
+
+
+def start(log: MemoryLog, **fields: Any) -> wire.Start:
+    made: dict[str, Any] = {"log_id": log.log_id, "region": "eu", "node": "n1", "window": 1 << 20}
+    return wire.Start(**(made | {"frame_format": FORMAT} | fields))
 
 
 async def pages(stream: RemoteRead, upto: int) -> list[wire.Page]:
@@ -140,9 +146,9 @@ async def test_handed_out_is_durable_before_anything_leaves() -> None:
     async with serving(us, clock=FastClock(1.0)) as server, peer_of(server.port) as peer:
         gate = asyncio.Event()
 
-        async def held(*args: object, **more: object) -> None:
+        async def held(rows: Sequence[Row], **more: Any) -> None:
             await gate.wait()
-            await write(*args, **more)
+            await write(rows, **more)
             written.append(1)
 
         us.write = held  # type: ignore[method-assign]  # the disk is slow
@@ -179,7 +185,7 @@ async def test_after_a_crash_handed_out_is_at_or_beyond_what_left() -> None:
     await publish(us, 1, 30)
     async with serving(us) as server, peer_of(server.port) as peer, peer.read(start(us)) as stream:
         await pages(stream, 30)
-        crashed = {key: value for key, value in us._tables["readers"].items()}
+        crashed = dict(us._tables["readers"])
 
     us._tables["readers"] = crashed
     async with serving(us) as server:
@@ -241,11 +247,10 @@ async def test_what_is_not_a_start_gets_an_answer_and_harms_nobody(data: bytes) 
     us = memory("us")
     await publish(us, 1, 5)
     async with serving(us) as server, peer_of(server.port) as peer:
-        call = peer._open.stream_stream("/isthmus.federation.v1.Federation/Read")()
-        await call.write(data)
+        stream = RemoteRead(peer, peer._open, start(us))
+        stream._call = peer._open.stream_stream("/isthmus.federation.v1.Federation/Read")()
+        await stream._stream.write(data)
         with pytest.raises(Unavailable):
-            stream = RemoteRead(peer, peer._open, start(us))
-            stream._call = call
             await stream.next()
 
         async with peer.read(start(us)) as stream:
