@@ -33,8 +33,8 @@ def main() -> None:
     parser.add_argument("--cases", nargs="*", default=None, metavar="NAME", help=", ".join(CASES))
     options = parser.parse_args()
     chosen = options.cases or (_QUICK if options.quick else [case.name for case in _in_order()])
-    seconds = options.seconds or (2.0 if options.quick else 4.0)
-    console = Console()
+    seconds = options.seconds or (2.0 if options.quick else 3.0)
+    console = Console(width=None if sys.stdout.isatty() else 140)
     rows: list[dict[str, object]] = []
     failed: list[str] = []
     with console.status("") as status:
