@@ -88,6 +88,9 @@ class Plan:
     longest: float = 10.0
     """A process lives this long at least and at most."""
     early: bool = False
+    """Region A acknowledges before it commits: a build that is wrong on purpose."""
+    patience: float = 90.0
+    """Seconds to wait for the last events once the killing is over."""
 
 
 @dataclass
@@ -269,7 +272,7 @@ async def run(plan: Plan, folder: Path) -> Outcome:
                 await program.stop()
             history = await publish_and_kill(plan, (a, b, hook), endpoint, queue)
             with contextlib.suppress(TimeoutError):
-                await until(lambda: history.acknowledged <= set(notes_of(notes)), limit=90.0, every=0.5)
+                await until(lambda: history.acknowledged <= set(notes_of(notes)), limit=plan.patience, every=0.5)
             await a.stop()
             await b.stop()
             history.seen = notes_of(notes)
