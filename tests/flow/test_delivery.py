@@ -137,7 +137,7 @@ async def test_only_records_of_wanted_regions_are_delivered() -> None:
 async def test_events_of_a_key_are_sent_one_after_the_other(order_by: str) -> None:
     """In the order of the log, and never two at a time."""
     scene = Scene(max_batch=3)
-    sending: set[str] = set()
+    sending: set[str | None] = set()
 
     async def watch(events: Sequence[Outgoing]) -> None:
         groups = {event.group for event in events}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,14 +15,16 @@ from tests.clock import settle
 from tests.flow.delivering import Scene, Told, make
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from gateway.core.event import Outgoing
+    from gateway.core.event import Event, Outgoing
+
+    Answer = Callable[[Sequence[Outgoing]], None]
 
 DAY = 86400.0
 
 
-def failing(*numbers: int, why: type[Exception] = Unavailable):
+def failing(*numbers: int, why: type[Exception] = Unavailable) -> Answer:
     """An answer that refuses every batch with one of these events."""
 
     def answer(events: Sequence[Outgoing]) -> None:
@@ -70,7 +73,7 @@ async def test_probes_pause_longer_and_longer_up_to_the_limit() -> None:
         await scene.clock.advance(3600)
 
     times = [at for at, _ in scene.sink.attempts]
-    pauses = [late - early for early, late in zip(times[20:], times[21:], strict=False)]
+    pauses = [late - early for early, late in pairwise(times[20:])]
     assert max(pauses) <= 30.0
     assert 10 < sum(pauses) / len(pauses) < 20
 
@@ -204,7 +207,7 @@ async def test_a_transform_that_rejects_is_a_dead_letter() -> None:
     scene = Scene()
     await scene.publish(make(1), make(2))
 
-    def prepare(event):
+    def prepare(event: Event) -> Sequence[Event]:
         if event.id == "1":
             raise Rejected("no total in its data")
         return (event,)

@@ -15,7 +15,7 @@ from tests.clock import settle
 from tests.flow.delivering import Scene, make
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.core.event import Outgoing
     from gateway.core.records import Row
@@ -57,7 +57,7 @@ class Slow:
         await done
 
 
-def answer(scene: Scene, *, faulty: bool):
+def answer(*, faulty: bool) -> Callable[[Sequence[Outgoing]], None]:
     """Event 7 fails five times, event 11 is rejected."""
     failures = iter(range(5))
 
@@ -89,7 +89,7 @@ async def test_cancelled_at_any_turn_nothing_is_lost(order_by: str | None, fault
     """Cancelled, the cursor is saved once more: only what was being sent repeats."""
     for turn in range(80):
         scene = Scene(max_batch=MAX_BATCH)
-        scene.sink.answer = answer(scene, faulty=faulty)
+        scene.sink.answer = answer(faulty=faulty)
         await scene.publish(*(make(number, f"k{number % KEYS}") for number in range(EVENTS)))
         settings = {"order_by": order_by, "lanes": LANES, "retry": Retry(first=0.1)}
         limits = Limits(open_for=0.05, save_every=0.05)
@@ -125,7 +125,7 @@ async def test_killed_at_any_turn_nothing_is_lost(faulty: bool) -> None:
     """Killed (no last save): what was settled since the last save repeats too."""
     for turn in range(0, 200, 3):
         scene = Scene(max_batch=MAX_BATCH)
-        scene.sink.answer = answer(scene, faulty=faulty)
+        scene.sink.answer = answer(faulty=faulty)
         await scene.publish(*(make(number, f"k{number % KEYS}") for number in range(EVENTS)))
         settings = {"order_by": "subject", "lanes": LANES, "retry": Retry(first=0.1)}
         limits = Limits(open_for=0.05, save_every=0.05)
