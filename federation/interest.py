@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from gateway.core.errors import IsthmusError
-from gateway.rules.dialects import compile_filter, union
+from gateway.rules.dialects import MAX_DEPTH, compile_filter, union
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from gateway.core.event import Event
 
 EVERYTHING = ""
+LARGEST = 512 * 1024
+"""Bytes of an expression; a longer one asks for everything, because a message of it would not get through."""
+_DEPTH, _TERMS = MAX_DEPTH + 4, 20_000
+"""Of a union, which is larger than each of its filters may be."""
 _DEPTH = 40
 _TERMS = 100_000
 """A union wraps and adds up what each subscription may have."""
@@ -40,7 +44,7 @@ class Interest(NamedTuple):
 class Wanted(NamedTuple):
     """What one subscription wants of one region."""
 
-    filter: Mapping[str, object] | Sequence[object] | None
+    filter: object | None
     """As in the configuration; None: everything."""
     since: float | None
     """Its creation, seconds since 1970; None: from the earliest."""
@@ -89,10 +93,9 @@ class Interests:
 
 
 def _expression(wanted: Sequence[Wanted]) -> str:
-    filters = [one.filter for one in wanted if one.filter]
-    if len(filters) < len(wanted):
-        return EVERYTHING
-    return msgspec.json.encode(union(filters)).decode()
+    together = union([one.filter for one in wanted])
+    expression = EVERYTHING if together is None else msgspec.json.encode(together).decode()
+    return expression if len(expression) <= LARGEST else EVERYTHING
 
 
 class Compiled(NamedTuple):

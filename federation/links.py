@@ -46,14 +46,14 @@ class LinkStatus:
     log_id: str | None
     """None: the peer was never reached, so its log is not known."""
     state: str
-    """connecting, following, waiting (after an error)."""
+    """connecting, following, waiting (after an error); closed: its node came back with a new log."""
     position: int | None
     lag_events: int | None
     lag_seconds: float | None
     """Age of the newest event we have, by the origin's clock; 0 when nothing is behind."""
     events: int
     bytes: int
-    problem: str | None
+    problem: str | None = None
 
     def describe(self) -> dict[str, str | int | float | None]:
         """As plain values."""
@@ -112,8 +112,13 @@ class Links:
         return {(region, address) for region in regions for address in self._peers.get(region, ())}
 
     def status(self) -> list[LinkStatus]:
-        """Every wanted link, reached or not."""
-        return [status for session in self._sessions.values() for status in _statuses(session)]
+        """Every wanted link, reached or not; then the logs that were followed and are closed."""
+        wanted = [status for session in self._sessions.values() for status in _statuses(session)]
+        return wanted + [
+            LinkStatus(log_id.partition("/")[0], "", log_id, "closed", position.offset, None, None, events=0, bytes=0)
+            for name, value in sorted(self._store.positions("link/").items())
+            if (position := decode_position(value)).closed and (log_id := name.removeprefix("link/"))
+        ]
 
     async def _keep(self, session: _Session, tasks: asyncio.TaskGroup) -> None:
         """One session after the other, each a task of its own.
@@ -164,6 +169,7 @@ class Links:
             served = [state.log_id for state in hello.logs if state.log_id.startswith(f"{session.region}/")]
             log.info("link up", extra={"region": session.region, "address": session.address, "logs": served})
             session.state, session.problem, session.peer = "following", None, peer
+            session.links = {log_id: link for log_id, link in session.links.items() if log_id in served}
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(peer.pulse(), name=f"pulse {session.address}")
                 for log_id in served:

@@ -76,12 +76,14 @@ async def test_a_node_that_lost_its_disk_is_followed_from_its_new_beginning(capl
     await publish(new, 1001, 10)
     count = telemetry.link_new_logs.labels("us")._value.get()
     async with serving(old) as server, FaultProxy("127.0.0.1", server.port) as line:
-        async with following(eu, {"us": line.address}):
+        async with following(eu, {"us": line.address}) as links:
             await until(lambda: eu.end == 30)
             async with serving(new) as again:
                 line.redirect(again.port)
                 line.reset()
                 await until(lambda: eu.end == 40)
+                states = [(status.log_id, status.state, status.position) for status in links.status()]
+                assert states == [(new.log_id, "following", 10), (old.log_id, "closed", 30)]
 
     assert await origin_offsets(eu, new.log_id) == list(range(1, 11))
     closed = eu.position(f"link/{old.log_id}")
