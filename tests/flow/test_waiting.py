@@ -52,7 +52,7 @@ async def test_after_a_minute_a_stuck_event_waits_apart_and_the_cursor_goes_on(o
         assert delivery.lowest_needed() == 1
         number = await flow(scene, number, 100)
         assert delivery.lowest_needed() > 60
-        assert len(scene.log.rows(TABLE)) == delivery.status.waiting > 20
+        assert delivery.status.waiting >= len(scene.log.rows(TABLE)) > 20
         assert metric("waiting_events", subscription="bill") == delivery.status.waiting
         assert of_key(scene, "k1") == list(range(1, number, 3))
         scene.sink.answer = lambda _: None
