@@ -151,9 +151,7 @@ class Node:
         """Who still needs which offset: trimming stops there."""
         holds = {name: delivery.lowest_needed() for name, delivery in self.deliveries.items()}
         if self.server is not None:
-            needed = self.server.lowest_needed(self.log.log_id, self.config.log.forget)
-            if needed is not None:
-                holds["other regions"] = needed
+            holds |= self.server.holds(self.log.log_id, self.config.log.forget)
         return holds
 
     async def _open_doors(self, ingest: Ingest, view: View, things: AsyncExitStack) -> None:

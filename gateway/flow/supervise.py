@@ -6,6 +6,7 @@ must not take the others down, nor bury somebody's event.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ async def keep_running(health: Health, run: Callable[[], Awaitable[None]], clock
         started = clock.monotonic()
         health.state = "running"
         try:
-            await run()
+            await _apart(run)
         except Unavailable as problem:
             _note(health, problem, logging.WARNING)
             asked = problem.after
@@ -65,6 +66,24 @@ async def keep_running(health: Health, run: Callable[[], Awaitable[None]], clock
         attempt += 1
         pause = random.uniform(0, min(_LONGEST, _FIRST * 2.0 ** min(attempt, 20)))  # noqa: S311  jitter
         await clock.sleep(max(pause, min(asked, _LONGEST)) if asked else pause)
+
+
+async def _apart(run: Callable[[], Awaitable[None]]) -> None:
+    """Run in a task of its own, and stop it when this one is cancelled.
+
+    A TaskGroup that is cancelled while one of its children fails raises only
+    the failure (Python 3.11 and 3.12): cancelled in place, we would run again.
+    """
+    task = asyncio.ensure_future(run())
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # it ended in an error while it was stopped: seen, and of no consequence
+        raise
+    await task
 
 
 def _note(health: Health, problem: Exception, level: int) -> None:

@@ -1,7 +1,7 @@
 """The data directory: who holds it, whether it was closed cleanly, whether the file is whole.
 
     <data>/lock       flock'ed by the node that writes
-    <data>/running    there while a node writes; still there: it did not stop cleanly
+    <data>/closed     size and time of the data file when it was closed; absent or other: it needs a check
     <data>/log.mdb    the log (LMDB), with log.mdb-lock beside it
     <data>/wake/      a socket for each reader in another process
 
@@ -11,6 +11,7 @@ the process with SIGBUS at the first touch, so the size is compared before.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import struct
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 DATA: Final = "log.mdb"
 LOCK: Final = "lock"
-RUNNING: Final = "running"
+CLOSED: Final = "closed"
 WAKE: Final = "wake"
 
 MAX_READERS: Final = 254
@@ -69,18 +70,32 @@ class DirectoryLock:
 
     @property
     def was_clean(self) -> bool:
-        """Whether the last holder closed the log."""
-        return not (self._directory / RUNNING).exists()
+        """Whether the last holder closed the log and nobody touched its file since."""
+        stamp = self._stamp()
+        try:
+            return stamp is None or (self._directory / CLOSED).read_text() == stamp
+        except (FileNotFoundError, UnicodeDecodeError):
+            return False
 
     def mark_running(self) -> None:
         """Say on disk that the log is being written."""
-        (self._directory / RUNNING).touch()
+        (self._directory / CLOSED).unlink(missing_ok=True)
         self._sync()
 
     def mark_clean(self) -> None:
-        """Say on disk that the log was closed."""
-        (self._directory / RUNNING).unlink(missing_ok=True)
-        self._sync()
+        """Say on disk that the log was closed, as it is now; without room for that it is checked at the next start."""
+        stamp = self._stamp()
+        if stamp is not None:
+            with contextlib.suppress(OSError):
+                (self._directory / CLOSED).write_text(stamp)
+                self._sync()
+
+    def _stamp(self) -> str | None:
+        try:
+            state = (self._directory / DATA).stat()
+        except FileNotFoundError:
+            return None
+        return f"{state.st_size} {state.st_mtime_ns}"
 
     def _sync(self) -> None:
         directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -10,7 +10,7 @@ import pytest
 from gateway.core.errors import ConfigError, Damaged
 from gateway.core.records import Position
 from gateway.log.damage import verify, verify_apart
-from gateway.log.files import DATA, RUNNING, read_meta
+from gateway.log.files import CLOSED, DATA, read_meta
 from gateway.log.layout import DATABASES, FRAMES, META, key_of
 from tests.log.arrange import batch, everything, lmdb_log, noise, numbers_of
 
@@ -105,7 +105,7 @@ async def test_a_page_of_nothing_but_damage_still_goes_on(tmp_path: Path) -> Non
 async def test_after_an_unclean_stop_damage_is_found_before_anybody_reads(tmp_path: Path) -> None:
     await write_log(tmp_path)
     overwrite(tmp_path, blob_at(tmp_path, 7), b"\0\0\0\0")
-    (tmp_path / RUNNING).touch()
+    (tmp_path / CLOSED).unlink(missing_ok=True)
 
     async with lmdb_log(tmp_path) as log:
         assert [key for key, _ in log.rows("log.damaged")] == [key_of(8)]
@@ -142,7 +142,7 @@ async def test_bits_flipped_anywhere_never_pass_for_events(tmp_path: Path, seed:
         for _ in range(20):
             changed[random_.randrange(2 * meta.page, meta.size)] ^= 1 << random_.randrange(8)
         (tmp_path / DATA).write_bytes(changed)
-        (tmp_path / RUNNING).touch()
+        (tmp_path / CLOSED).unlink(missing_ok=True)
 
         try:
             async with lmdb_log(tmp_path) as log:
@@ -171,7 +171,7 @@ async def test_a_log_of_a_newer_format_is_refused(tmp_path: Path) -> None:
 
 async def test_a_node_killed_while_it_made_its_log_makes_it_again(tmp_path: Path) -> None:
     lmdb.open(str(tmp_path / DATA), subdir=False, max_dbs=len(DATABASES), map_size=1 << 27).close()
-    (tmp_path / RUNNING).touch()
+    (tmp_path / CLOSED).unlink(missing_ok=True)
 
     async with lmdb_log(tmp_path) as log:
         assert await log.append([batch(1)]) == 1
