@@ -90,6 +90,11 @@ def _chosen(matches: Callable[[Event], bool], event: Event) -> Sequence[Event]:
     return (event,) if matches(event) else ()
 
 
+def delivers_own(config: written.Config) -> bool:
+    """Whether a subscription here is delivered what comes in here."""
+    return any(config.region in one.from_ and not one.paused for one in config.subscriptions.values())
+
+
 def ingest(config: written.Config, log: LmdbLog, dead_letters: DeadLetters, clock: Clock) -> Ingest:
     """Loop 1."""
     return Ingest(

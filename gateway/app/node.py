@@ -74,6 +74,7 @@ class Node:
         config = self.config
         async with AsyncExitStack() as things:
             self.log = await things.enter_async_context(build.open_log(config, self.clock))
+            self.log.keeps_events = build.delivers_own(config)
             self.dead_letters = DeadLetters(self.log, self.clock)
             created = await build.remember_creation(config, self.log, self.clock)
             sinks = {name: await things.enter_async_context(build.sink(one)) for name, one in config.sinks.items()}

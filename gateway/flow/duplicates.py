@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,12 +20,23 @@ _MASK = _SHARDS - 1
 _SHIFT = 4  # 60-bit integers take 32 bytes, 64-bit ones 48
 
 
-def split(hashes: bytes) -> tuple[list[int], list[int]]:
-    """The two halves of each 16-byte hash, who it is and what it carries: integers of 60 bits."""
+class Arrivals(NamedTuple):
+    """Events as the window knows them."""
+
+    hashes: bytes
+    """16 bytes an event, as in a frame's footer."""
+    who: list[int]
+    """Which event it is: an integer of 60 bits, of source and id."""
+    what: list[int]
+    """What it carries: the same, of its data."""
+
+
+def split(hashes: bytes) -> Arrivals:
+    """The two halves of each 16-byte hash."""
     halves = array("Q", hashes)
     if sys.byteorder == "big":
         halves.byteswap()
-    return [half >> _SHIFT for half in halves[::2]], [half >> _SHIFT for half in halves[1::2]]
+    return Arrivals(hashes, [half >> _SHIFT for half in halves[::2]], [half >> _SHIFT for half in halves[1::2]])
 
 
 class Window:
@@ -47,21 +58,21 @@ class Window:
         shards = self._shards
         return [shards[one & _MASK].get(one) for one in who]
 
-    def add(self, hashes: bytes, now: float) -> None:
+    def add(self, arrivals: Arrivals, now: float) -> None:
         """Remember events that came in now (monotonic seconds); forget what is too old or too much."""
         shards = self._shards
-        for who, what in zip(*split(hashes), strict=True):
+        for who, what in zip(arrivals.who, arrivals.what, strict=True):
             shards[who & _MASK][who] = what
-        self._arrivals.append((now, hashes))
-        self._count += len(hashes) // 16
+        self._arrivals.append((now, arrivals.hashes))
+        self._count += len(arrivals.who)
         while self._arrivals and (self._count > self._at_most or self._arrivals[0][0] < now - self._lasting):
-            gone = self._arrivals.popleft()[1]
-            self._count -= len(gone) // 16
+            gone = split(self._arrivals.popleft()[1])
+            self._count -= len(gone.who)
             self.remove(gone)
 
-    def remove(self, hashes: bytes) -> None:
+    def remove(self, arrivals: Arrivals) -> None:
         """Forget events again whose commit failed; their arrival is dropped later."""
-        for who, what in zip(*split(hashes), strict=True):
+        for who, what in zip(arrivals.who, arrivals.what, strict=True):
             shard = self._shards[who & _MASK]
             if shard.get(who) == what:
                 del shard[who]

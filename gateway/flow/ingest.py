@@ -20,7 +20,7 @@ from gateway.core import telemetry
 from gateway.core.errors import InvalidEvent, Moved, Rejected, TooLarge, Unavailable
 from gateway.core.frame import HASH_SIZE, MAX_COUNT, MAX_RAW, Batch
 from gateway.core.records import Position
-from gateway.flow.duplicates import Window, split
+from gateway.flow.duplicates import Arrivals, Window, split
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -51,8 +51,8 @@ class _Commit:
 
     __slots__ = ("done", "who")
 
-    def __init__(self, hashes: bytes) -> None:
-        self.who = frozenset(split(hashes)[0])
+    def __init__(self, arrivals: Arrivals) -> None:
+        self.who = frozenset(arrivals.who)
         self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
 
@@ -61,8 +61,8 @@ class _Chosen(NamedTuple):
 
     fresh: list[int] | None
     """Indexes of those to append; None: all."""
-    hashes: bytes
-    """The hashes of those."""
+    arrivals: Arrivals
+    """Those."""
     under_way: Sequence[tuple[_Commit, int]] = ()
     """Duplicates of events whose commit is not through yet."""
 
@@ -105,7 +105,7 @@ class Ingest:
                 header = stored.frame.header
                 if header.origin == self._log.log_id:
                     age = max(0.0, self._clock.now() - header.newest)
-                    self._window(header.space).add(stored.frame.hashes, self._clock.monotonic() - age)
+                    self._window(header.space).add(split(stored.frame.hashes), self._clock.monotonic() - age)
                     count += stored.frame.count
             after = page.upto
         return count
@@ -136,10 +136,10 @@ class Ingest:
         """
         del principal  # who may publish what comes with authentication
         hashes = b"".join(map(hash_of, events))
-        chosen = self._choose(space, events, hashes, via)
-        if chosen.hashes or positions:
-            await self._append(space, self._batches(space, events, chosen, packed), chosen.hashes, positions)
-            self._accepted_via(via).inc(len(chosen.hashes) // HASH_SIZE)
+        chosen = self._choose(space, events, split(hashes), via)
+        if chosen.arrivals.who or positions:
+            await self._append(space, self._batches(space, events, chosen, packed), chosen.arrivals, positions)
+            self._accepted_via(via).inc(len(chosen.arrivals.who))
         for commit, index in chosen.under_way:
             if not await asyncio.shield(commit.done):  # the other one failed: now it is ours to append
                 await self.publish("", space, [events[index]], via=via)
@@ -150,28 +150,22 @@ class Ingest:
             counter = self._accepted[via] = telemetry.accepted_events.labels(via)
         return counter
 
-    def _choose(self, space: str, events: Sequence[Event], hashes: bytes, via: str) -> _Chosen:
+    def _choose(self, space: str, events: Sequence[Event], arrivals: Arrivals, via: str) -> _Chosen:
         """Look at the window once, without an await, so that nobody else looks before we add to it."""
-        who, what = split(hashes)
+        who = arrivals.who
         seen = self._window(space).look(who)
         back = [index for index, event in enumerate(events) if ORIGIN in event.extensions]
         if not back and seen.count(None) == len(who) == len(set(who)):
-            return _Chosen(None, hashes)
+            return _Chosen(None, arrivals)
         returned = {index for index in back if self._came_back(events[index])}
-        return self._sort_out(hashes, (who, what, seen), returned, via)
+        return self._sort_out(arrivals, seen, returned, via)
 
-    def _sort_out(
-        self,
-        hashes: bytes,
-        looked: tuple[list[int], list[int], list[int | None]],
-        returned: set[int],
-        via: str,
-    ) -> _Chosen:
+    def _sort_out(self, arrivals: Arrivals, known: list[int | None], returned: set[int], via: str) -> _Chosen:
         keep: list[int] = []
         mine: dict[int, int] = {}
         under_way: list[tuple[_Commit, int]] = []
         duplicates = conflicts = 0
-        for index, (who, what, before) in enumerate(zip(*looked, strict=True)):
+        for index, (who, what, before) in enumerate(zip(arrivals.who, arrivals.what, known, strict=True)):
             if index in returned:
                 continue
             seen = mine.get(who, before)
@@ -186,10 +180,11 @@ class Ingest:
         telemetry.duplicate_events.labels(via).inc(duplicates)
         telemetry.conflicting_events.labels(via).inc(conflicts)
         telemetry.returned_events.labels(via).inc(len(returned))
-        if len(keep) == len(hashes) // HASH_SIZE:
-            return _Chosen(None, hashes, under_way)
+        if len(keep) == len(arrivals.who):
+            return _Chosen(None, arrivals, under_way)
+        hashes = arrivals.hashes
         kept = b"".join([hashes[index * HASH_SIZE : (index + 1) * HASH_SIZE] for index in keep])
-        return _Chosen(keep, kept, under_way)
+        return _Chosen(keep, split(kept), under_way)
 
     def _came_back(self, event: Event) -> bool:
         origin = event.extensions.get(ORIGIN)
@@ -205,22 +200,22 @@ class Ingest:
         if chosen.fresh is not None:
             return pack(space, [events[index] for index in chosen.fresh])
         if packed is not None and len(events) <= MAX_COUNT and (len(packed) <= MAX_RAW or len(events) == 1):
-            return [Batch(space, list(events), body_of(packed, len(events)), chosen.hashes)]
+            return [Batch(space, list(events), body_of(packed, len(events)), chosen.arrivals.hashes)]
         return pack(space, events)
 
     async def _append(
         self,
         space: str,
         batches: list[Batch],
-        hashes: bytes,
+        arrivals: Arrivals,
         positions: Mapping[str, tuple[bytes | None, bytes | None]] | None,
     ) -> None:
         if not (self._at_most and self._lasting):
             await self._log.append(batches, positions=positions)
             return
         window = self._window(space)
-        window.add(hashes, self._clock.monotonic())
-        commit = _Commit(hashes)
+        window.add(arrivals, self._clock.monotonic())
+        commit = _Commit(arrivals)
         self._under_way.add(commit)
         durable = False
         try:
@@ -231,7 +226,7 @@ class Ingest:
             self._under_way.discard(commit)
             commit.done.set_result(durable)
             if not durable:
-                window.remove(hashes)
+                window.remove(arrivals)
 
     def door(self, source: str, space: str) -> SourceDoor:
         """The door of the source of that name."""

@@ -29,6 +29,8 @@ class Tail:
 
     def __init__(self, end: int, *, limit: int) -> None:
         self.end = end
+        self.keeps_events = True
+        """Whether the events of own batches stay beside their frames: somebody here reads them."""
         self._limit = limit
         self._frames: list[Stored] = []
         self._start = 0
@@ -48,6 +50,8 @@ class Tail:
         for one in stored:
             if one.first != self.end + 1:
                 self._clear()
+            if not self.keeps_events:
+                one.opened = None  # while they are fresh in the cache, dropping them costs a third
             self._frames.append(one)
             self.end = one.last
             self._size += len(one.frame.data)
