@@ -236,10 +236,10 @@ class Delivery:
         self._slots.append(Slot())
         return self._slots[-1]
 
-    async def _permit(self) -> bool:
+    async def _permit(self, *, again: bool = False) -> bool:
         while True:
             await self._enabled.wait()
-            probe = await self._destination.permit()
+            probe = await self._destination.permit(again=again)
             if self._enabled.is_set():
                 return probe
             if probe:
@@ -260,13 +260,13 @@ class Delivery:
             if not batch:
                 return
             probe = await self._permit()
-            part = _candidate(batch, tries) if probe else batch
+            part = batch[:1] if probe else batch
             left = await self._sending.attempt(slot, part, probe=probe)
             self._quiet.ring()
             if not left and part is batch:
                 return
             tries += 1
-            stuck = self._stuck(part, left, tries, began)
+            stuck = self._stuck(part, left, tries, began, probe=probe)
             for parcel in left if stuck else ():
                 self._waiting.hold(parcel, self._pause(parcel))
             gone = set(part) if stuck else set(part).difference(left)
@@ -274,10 +274,12 @@ class Delivery:
             if left and not stuck and not self._is_closed and self._destination.state == "up":
                 await self._clock.sleep(self.subscription.retry.pause(tries + 1, self._random))
 
-    def _stuck(self, part: Sequence[Parcel], left: Sequence[Parcel], tries: int, began: float) -> bool:
-        """Whether it is these events' fault: then they are retried apart."""
+    def _stuck(self, part: Sequence[Parcel], left: Sequence[Parcel], tries: int, began: float, *, probe: bool) -> bool:
+        """Whether these events go apart: it is their fault, or another one is to be the next probe."""
         if not left:
             return False
+        if probe:
+            return self._enabled.is_set() and self._destination.state != "unauthorized"
         if len(left) < len(part) or any(parcel.doomed for parcel in left):
             return True
         if self._is_closed:
@@ -308,7 +310,7 @@ class Delivery:
             return [parcel for parcel in parcels if parcel in kept or not parcel.doomed]
         while parcels[0].attempts and (seconds := self._destination.retry_in()):
             await self._clock.sleep(seconds)
-        probe = await self._permit()
+        probe = await self._permit(again=parcels[0].attempts > 0)
         left = await self._sending.attempt(slot, parcels, probe=probe)
         self._quiet.ring()
         if self.subscription.poison == "block":
@@ -381,11 +383,3 @@ class Delivery:
                 )
             return False
         return True
-
-
-def _candidate(batch: list[Parcel], turn: int) -> list[Parcel]:
-    """One event to probe with: by turns the first of each key, so that a bad one does not keep the destination down."""
-    firsts: dict[object, Parcel] = {}
-    for parcel in batch:
-        firsts.setdefault(parcel if parcel.key is None else parcel.key, parcel)
-    return [list(firsts.values())[turn % len(firsts)]]

@@ -55,7 +55,8 @@ class Destination:
         self._retry = retry or Retry()
         self._random = random or Random()  # noqa: S311 - jitter
         self._bell = Bell(clock)
-        self._queue: deque[object] = deque()
+        self._fresh: deque[object] = deque()
+        self._again: deque[object] = deque()
         self._down = False
         self._refused = False
         self._probing = False
@@ -88,23 +89,25 @@ class Destination:
         """Seconds it was up so far."""
         return self._uptime if self._down else self._uptime + max(0.0, self._clock.monotonic() - self._up_since)
 
-    async def permit(self) -> bool:
+    async def permit(self, *, again: bool = False) -> bool:
         """Wait until one may send; True: as the probe of a destination that is down.
 
         Whoever got True must end with `arrived`, `failed` or `abandon`. Those
-        who wait are the probe by turns, so that one bad event cannot keep it down.
+        who wait are the probe by turns, so that one bad event cannot keep it
+        down; with `again`, an event that failed before, only when nobody else waits.
         """
         if not self._down and self._until <= self._clock.monotonic():
             return False
         ticket = object()
-        self._queue.append(ticket)
+        queue = self._again if again else self._fresh
+        queue.append(ticket)
         try:
             while True:
                 now = self._clock.monotonic()
                 at = self._until if not self._down else max(self._until, self._probe_at)
                 if not self._down and at <= now:
                     return False
-                if self._down and not self._probing and self._queue[0] is ticket:
+                if self._down and not self._probing and (self._fresh or self._again)[0] is ticket:
                     if at <= now:
                         self._probing = True
                         return True
@@ -112,7 +115,7 @@ class Destination:
                 else:
                     await self._bell.wait(None if self._down else at - now)
         finally:
-            self._queue.remove(ticket)
+            queue.remove(ticket)
             self._bell.ring()
 
     def arrived(self, events: int, *, repeated: bool) -> None:

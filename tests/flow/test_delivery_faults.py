@@ -372,6 +372,19 @@ async def test_a_bad_event_in_every_lane_does_not_keep_the_destination_down() ->
         await scene.until(lambda: len(scene.sink.arrived) == 18, at_most=300)
 
 
+@pytest.mark.parametrize("max_batch", [1, 10])
+async def test_a_burst_of_bad_events_does_not_hold_the_others_for_long(max_batch: int) -> None:
+    """F20: more bad events in a row than there are lanes; the breaker opens, and finds the good ones."""
+    scene = Scene(max_batch=max_batch)
+    scene.sink.answer = failing(*range(20))
+    await scene.publish(*(make(number) for number in range(60)))
+
+    async with scene.running(scene.delivery(lanes=2)):
+        await scene.until(lambda: len(scene.sink.arrived) == 40, at_most=300)
+        scene.sink.answer = lambda _: None
+        await scene.until(lambda: len(scene.sink.arrived) == 60)
+
+
 async def test_only_failed_events_of_a_batch_are_repeated() -> None:
     """F23: PartialFailure; a rejected one is buried, those not named are settled."""
     scene = Scene(max_batch=10)

@@ -155,3 +155,20 @@ async def test_events_known_to_be_bad_say_nothing_about_it(destination: Destinat
         destination.failed([], refused(ConnectionResetError()))
 
     assert not destination.is_down
+
+
+async def test_events_that_failed_before_probe_only_when_nobody_else_waits(
+    destination: Destination, clock: FakeClock
+) -> None:
+    destination.failed(["x"], Unauthorized("HTTP 403"))
+
+    async with asyncio.TaskGroup() as tasks:
+        failed_before = tasks.create_task(destination.permit(again=True))
+        await settle()
+        fresh = tasks.create_task(destination.permit())
+        await clock.advance(61)
+        assert fresh.done()
+        assert not failed_before.done()
+        destination.abandon()
+        await settle()
+        assert failed_before.result()
