@@ -97,9 +97,10 @@ def decode_events(packed: bytes) -> list[Event]:
         raise InvalidEvent(f"not a packed array of events: {problem}") from problem
 
 
-def body_of(packed: bytes, count: int) -> bytes:
-    """The body of a batch, from the packed array it came in."""
-    return packed[len(_array_header(count)) :] if packed.startswith(_array_header(count)) else _strip(packed)
+def body_of(packed: bytes, count: int) -> bytes | memoryview:
+    """The body of a batch, from the packed array it came in; not copied where its header is the shortest."""
+    header = _array_header(count)
+    return memoryview(packed)[len(header) :] if packed.startswith(header) else _strip(packed)
 
 
 def _strip(packed: bytes) -> bytes:
@@ -130,7 +131,7 @@ def seal(batches: Sequence[Batch], *, origin: str, first: int, accepted: float, 
 
 def _seal(
     events: Sequence[Event],
-    bodies: Iterable[bytes | msgspec.Raw],
+    bodies: Iterable[bytes | memoryview | msgspec.Raw],
     hashes: bytes,
     *,
     space: str,
@@ -159,22 +160,20 @@ def _index(events: Sequence[Event]) -> bytes:
     """Type codes, times and the table of types: the searchable part of a footer behind the hashes."""
     table: dict[str, int] = {}
     codes = array("H", [table.setdefault(event.type, len(table)) for event in events])
-    known: dict[str, int] = {}  # most events of a frame share a few seconds
-    times = array("I", [0 if event.time is None else _seconds_of(event.time, known) for event in events])
+    times = array("I", _all_seconds([event.time for event in events]))
     if sys.byteorder == "big":
         codes.byteswap()
         times.byteswap()
     return codes.tobytes() + times.tobytes() + _encode(list(table))
 
 
-def _seconds_of(text: str, known: dict[str, int]) -> int:
-    if not text.endswith("Z"):
-        return _seconds(text)
-    second = text[:19]
-    found = known.get(second)
-    if found is None:
-        found = known[second] = _seconds(second)
-    return found
+def _all_seconds(texts: Sequence[str | None]) -> list[int]:
+    """Whole seconds of each time; most events of a frame share a few, in UTC."""
+    known = {
+        second: _seconds(second + "Z")
+        for second in {text[:19] for text in texts if text is not None and text[-1:] == "Z"}
+    }
+    return [0 if text is None else known[text[:19]] if text[-1:] == "Z" else _seconds(text) for text in texts]
 
 
 def _seconds(text: str) -> int:
@@ -211,6 +210,14 @@ def parse(data: bytes) -> Frame:
         header = _header.decode(memoryview(data)[PREFIX.size : blob_at])
     except msgspec.DecodeError as problem:
         raise Damaged(f"frame header: {problem}") from problem
+    frame = Frame(data, header, count, blob_at, footer_at)
+    _check(frame, footer_size)
+    return frame
+
+
+def _check(frame: Frame, footer_size: int) -> None:
+    """What the header says must fit together, and bound what opening may cost."""
+    header, count = frame.header, frame.count
     if not 0 < count <= MAX_COUNT or count != sum(run.count for run in header.runs):
         raise Damaged(f"frame count {count} does not match its runs")
     if not _ascending(header.runs):
@@ -219,7 +226,6 @@ def parse(data: bytes) -> Frame:
         raise Damaged(f"frame opens to {header.raw} bytes, allowed are {MAX_OPENED}")
     if footer_size < count * (HASH_SIZE + 6) + 1:
         raise Damaged("frame footer is shorter than its events")
-    return Frame(data, header, count, blob_at, footer_at)
 
 
 def _ascending(runs: Sequence[Run]) -> bool:

@@ -118,7 +118,7 @@ class Batch:
 
     space: str
     events: list[Event]
-    body: bytes
+    body: bytes | memoryview
     """The events as msgpack arrays, one after the other, without an outer header."""
     hashes: bytes
     """16 bytes an event, in order."""
