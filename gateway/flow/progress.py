@@ -146,10 +146,9 @@ class Progress:
             position = self.cursor.position
             value = self.cursor.dump(hash=self._hash_at(position), failing=waiting.failing())
             if rows or value != self._saved:
-                expected = self._expected()
                 try:
                     self._attempted, before = value, self._attempted
-                    await self._store.write(rows, positions={self._name: (expected, value)})
+                    await self._store.write(rows, positions={self._name: (self._saved, value)})
                 except Moved:
                     # A save that was cancelled while it was being committed: it was ours.
                     if before is None or self._store.position(self._name) != before:
@@ -159,11 +158,6 @@ class Progress:
             written = True
         finally:
             waiting.end_save(written=written)
-
-    def _expected(self) -> bytes | None:
-        """What the store has: what was saved last, or what a cancelled save wrote after all."""
-        now = self._store.position(self._name)
-        return now if now is not None and now == self._attempted else self._saved
 
     def disabled(self) -> bytes | None:
         """Since when and why it is disabled; None: it is not."""

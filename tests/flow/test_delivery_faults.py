@@ -186,6 +186,27 @@ async def test_a_rejected_event_lets_its_key_go_on() -> None:
     assert scene.sink.ids == ["1", "3", "4", "5"]
 
 
+async def test_finding_the_rejected_event_of_a_batch_keeps_the_order_of_keys() -> None:
+    """The first half fails for now: the events of its keys in the second half wait for it."""
+    scene = Scene(max_batch=4)
+    failures = iter(range(2))
+
+    def answer(events: Sequence[Outgoing]) -> None:
+        ids = {event.id for event in events}
+        if "4" in ids:
+            raise Rejected("HTTP 400")
+        if "1" in ids and next(failures, None) is not None:
+            raise Unavailable("HTTP 503")
+
+    scene.sink.answer = answer
+    await scene.publish(make(1, "k"), make(2, "other"), make(3, "k"), make(4, "bad"))
+
+    async with scene.running(scene.delivery(order_by="subject", lanes=1)):
+        await scene.until(lambda: len(scene.sink.arrived) == 3)
+
+    assert [event.id for event in scene.sink.arrived if event.subject == "k"] == ["1", "3"]
+
+
 async def test_poison_may_block_its_key_and_no_other() -> None:
     """F20, `poison: block`: until the destination takes it."""
     scene = Scene()
@@ -304,7 +325,7 @@ async def test_cancelling_during_a_cut_still_cancels() -> None:
         try:
             await never.wait()
         finally:
-            await asyncio.sleep(0)
+            await settle()
 
     scene.sink.pause = hang
     await scene.publish(make(1))

@@ -120,6 +120,30 @@ async def test_cancelled_at_any_turn_nothing_is_lost(order_by: str | None, fault
             check(scene, faulty=faulty, repeats=(LANES + 1) * MAX_BATCH)
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_save_that_was_cancelled_and_committed_after_all_is_known_as_ours(turns: int) -> None:
+    scene = Scene()
+    await scene.publish(*(make(number) for number in range(10)))
+    async with asyncio.TaskGroup() as tasks:
+        store = Slow(scene, tasks)
+        delivery = scene.delivery()
+        delivery._store = delivery._progress._store = store
+        running = tasks.create_task(delivery.run())
+        await settle()
+        await scene.until(lambda: delivery.lowest_needed() == 11)
+        await scene.publish(make(10), make(11))
+        await settle()
+        delivery._saver.ring()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await scene.publish(make(12))
+        running.cancel()
+
+    assert running.cancelled()
+    assert delivery.lowest_needed() in (13, 14)
+    assert scene.log.position("cursor/bill") == delivery._progress._saved
+
+
 @pytest.mark.parametrize("faulty", [False, True])
 async def test_killed_at_any_turn_nothing_is_lost(faulty: bool) -> None:
     """Killed (no last save): what was settled since the last save repeats too."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.core.errors import Unavailable
+from gateway.core.errors import LogFull, Unavailable
 from gateway.core.retry import Retry
 from gateway.flow.subscription import Limits
 from gateway.flow.waiting import TABLE
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.core.event import Outgoing
+    from gateway.core.records import Row
 
 
 def refusing(scene: Scene, *keys: str) -> Callable[[Sequence[Outgoing]], None]:
@@ -137,6 +138,38 @@ async def test_a_full_waiting_log_blocks_its_subscription_and_says_so(caplog: py
     assert caplog.text.count("waiting log is full") == 1
     for key in range(3):
         assert of_key(scene, f"k{key}") == list(range(key, number, 3))
+
+
+async def test_a_save_that_failed_is_made_up_for(caplog: pytest.LogCaptureFixture) -> None:
+    """What moved into the waiting log is written with the next cursor that is."""
+    scene = Scene()
+    scene.sink.answer = refusing(scene, "k0")
+    delivery = scene.delivery(order_by="subject")
+    store = Refusing(scene)
+    async with scene.running(delivery):
+        number = await flow(scene, 0, 50)
+        delivery._progress._store = store
+        number = await flow(scene, number, 60)
+        assert scene.log.rows(TABLE) == []
+        delivery._progress._store = scene.log
+        number = await flow(scene, number, 5)
+    assert caplog.text.count("cursor cannot be saved") == 1
+    scene.sink.answer = lambda _: None
+
+    async with scene.running(scene.delivery(order_by="subject")):
+        await scene.until(lambda: len(scene.sink.arrived) == number)
+
+    assert of_key(scene, "k0") == list(range(0, number, 3))
+
+
+class Refusing:
+    """A store on a full disk."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.rows, self.position, self.positions = scene.log.rows, scene.log.position, scene.log.positions
+
+    async def write(self, rows: Sequence[Row], *, positions: object = None) -> None:
+        raise LogFull("the disk is full")
 
 
 async def test_giving_up_goes_on_in_the_waiting_log() -> None:
