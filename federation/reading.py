@@ -40,7 +40,7 @@ SMALL = 2 * 1024
 bytes. From ten events a frame on it would buy 14 %."""
 MANY = 32
 """Frames in one page that show that the reader is behind."""
-LINGER = 0.002
+LINGER = 0.005
 """Seconds a small page waits for company, while pages follow each other faster than that."""
 LOOKED = 1.0
 """Seconds between pages that carry nothing but how far was looked."""

@@ -101,9 +101,13 @@ class Intake:
                 self._progress.leave_out(stored)
             self._progress.looked(stored)
             self._lanes.wake()
+        for first, last in page.gaps:
+            if last > after:
+                self._progress.miss(max(first, after + 1), last)
         self._progress.cursor.look(page.upto)
-        last = page.frames[-1]
-        hash_there = last.frame.hash_at(last.frame.count - 1)[:8] if last.last == page.upto else b""
+        newest = page.frames[-1] if page.frames else None
+        at_end = newest is not None and newest.last == page.upto
+        hash_there = newest.frame.hash_at(newest.frame.count - 1)[:8] if newest and at_end else b""
         return Position(self._log.log_id, page.upto, hash_there)
 
     async def _space(self) -> None:

@@ -110,6 +110,16 @@ class Progress:
         )
         return Position(self._log.log_id, upto)
 
+    def miss(self, first: int, last: int) -> None:
+        """These records cannot be read any more, their frames are damaged: say so, and go on behind them."""
+        telemetry.log_gap_events.labels(self._subscription.name).inc(last - first + 1)
+        log.error(
+            "records are damaged and cannot be delivered",
+            extra={"subscription": self._subscription.name, "first": first, "last": last},
+        )
+        for offset in range(first, min(last, self.cursor.restored) + 1):
+            self.cursor.settle(offset)
+
     @property
     def has_looked(self) -> bool:
         """Whether anything was taken in since `open`."""

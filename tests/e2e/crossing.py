@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 import aiohttp
 from aiobotocore.session import get_session
 
+from gateway.codec.frames import open_frame
 from gateway.codec.json import encode, encode_batch
 from gateway.core.event import Event
-from tests.e2e.history import History, Verdict
-from gateway.codec.frames import open_frame
 from gateway.core.records import Position
 from gateway.log.following import FollowedLog
+from tests.e2e.history import History, Verdict
 from tests.e2e.processes import Program, Region, free_port, node, until
 from tests.services import MADE_UP, ministack
 
