@@ -134,8 +134,9 @@ class LmdbLog:
         self, items: Sequence[Batch | Frame], *, positions: Positions | None = None, rows: Sequence[Row] = ()
     ) -> int:
         """Append all or none; see `EventLog.append`."""
-        if any(isinstance(item, Batch) and not item.events for item in items):
-            raise ValueError("a batch without events")
+        for item in items:
+            if isinstance(item, Batch) and not item.events:
+                raise ValueError("a batch without events")
         return await self._submit(items, rows, positions or {})
 
     async def write(self, rows: Sequence[Row], *, positions: Positions | None = None) -> None:
@@ -144,8 +145,7 @@ class LmdbLog:
 
     async def _submit(self, items: Sequence[Batch | Frame], rows: Sequence[Row], positions: Positions) -> int:
         check_names(rows, positions)
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        return await self._commits.submit(Request(future, items, rows, positions))
+        return await self._commits.submit(Request(asyncio.get_running_loop().create_future(), items, rows, positions))
 
     async def trim(self, before: int) -> None:
         """Drop the frames that end before that offset, in steps."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import sys
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -18,7 +20,6 @@ from tests.e2e.processes import Program, Region, free_port, node, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 CONFIG = """
 region: {region}
@@ -99,8 +100,8 @@ class Alone:
 
 def resident(process: int) -> int:
     """Bytes of memory of a process that are its own (not pages of files that it maps)."""
-    with open(f"/proc/{process}/status") as status:
-        kilobytes = next(line.split()[1] for line in status if line.startswith("RssAnon"))
+    status = Path(f"/proc/{process}/status").read_text()
+    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon"))
     return int(kilobytes) * 1024
 
 
@@ -111,9 +112,14 @@ def event(number: int, *, size: int = 200) -> Event:
         source="/shop/eu",
         type="com.example.order.created",
         datacontenttype="application/octet-stream",
-        data=b"%08d" % number + os.urandom(size),
+        data=content(number, size),
         extensions={"partitionkey": f"k{number % 4}"},
     )
+
+
+def content(number: int, size: int = 200) -> bytes:
+    """Bytes that do not compress, the same for each event every time."""
+    return b"%08d" % number + random.Random(number).randbytes(size)
 
 
 def alone(folder: Path, more: str = "", *, region: str = "a", data: Path | None = None, log: str = "") -> Alone:
