@@ -39,7 +39,7 @@ class LogConfig(Section):
     full: Literal["refuse", "drop_oldest"] = "refuse"
     """At `at_most`: refuse new events (sources and clients wait), or drop the oldest (readers are told of the gap)."""
     forget: Duration = Field(default=7 * _DAY, gt=0)
-    """A reading region or removed subscription that was away this long no longer holds events back."""
+    """A reading region that was away this long no longer holds events back."""
     tail: Size = Field(default=64 * _MIB, ge=_MIB)
     """Memory for the newest frames, from which readers that keep up are served."""
 
@@ -50,7 +50,7 @@ class Dedupe(Section):
     window: Duration = Field(default=600.0, ge=0, alias="for")
     """How long an event is remembered; 0s switches it off."""
     at_most: Count = Field(default=1_000_000, ge=0, le=100_000_000)
-    """The most events remembered; a million take about 100 MB."""
+    """The most events remembered; a million take about 150 MB."""
 
 
 class Limits(Section):
