@@ -79,12 +79,12 @@ class Node:
             created = await build.remember_creation(config, self.log, self.clock)
             sinks = {name: await things.enter_async_context(build.sink(one)) for name, one in config.sinks.items()}
             loops = await things.enter_async_context(asyncio.TaskGroup())
-            things.callback(self._spawn(loops, "log", self.log.maintain).cancel)
             things.push_async_callback(self._stop_deliveries, self._deliver(loops, sinks))
             ingest = build.ingest(config, self.log, self.dead_letters, self.clock)
             known = await ingest.rebuild()
             await self._federate(loops, things, created)
             self.log.holds = self._holds
+            things.callback(self._spawn(loops, "log", self.log.maintain).cancel)  # trims, so it must know who holds
             view = View(self)
             await things.enter_async_context(Admin(config.data, view))
             await self._open_doors(ingest, view, things)
