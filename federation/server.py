@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -43,6 +44,8 @@ CODECS = (NONE, ZSTD)
 SAVE = 1.0
 """Seconds between saves of what readers acknowledged."""
 _GRACE = 1.0
+_is_name = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?").fullmatch
+"""Region and node names are DNS labels: what becomes a row's key or a metric's label is short and harmless."""
 _OPTIONS: list[tuple[str, int]] = [
     ("grpc.so_reuseport", 0),  # a second holder of the port must fail, not share it
     ("grpc.max_receive_message_length", 1024 * 1024),
@@ -164,8 +167,10 @@ class FederationServer:
             return
         start = (await _parsed(wire.FromReader(), data, context)).start
         served = self._logs.get(start.log_id)
-        if served is None or not start.region or not start.node:
-            closed = wire.FromLog(closed=wire.Closed(reason=f"no log {start.log_id!r} here, or no region or node"))
+        if served is None or not (_is_name(start.region) and _is_name(start.node)):
+            asked = f"log {start.log_id!r} for {start.region!r}/{start.node!r}"[:500]
+            reason = f"{asked}: no such log here, or no name of a region or node"
+            closed = wire.FromLog(closed=wire.Closed(reason=reason))
             await _sent(context, closed.SerializeToString())
             return
         reading = Reading(served, self._readers[start.log_id], start, self._clock)

@@ -257,6 +257,19 @@ async def test_what_is_not_a_start_gets_an_answer_and_harms_nobody(data: bytes) 
             assert (await pages(stream, 5))[-1].upto.offset == 5
 
 
+@pytest.mark.parametrize("who", [{"region": "x" * 500}, {"region": "No Label"}, {"node": "a/b"}, {"node": ""}])
+async def test_a_reader_whose_name_is_none_is_turned_away_and_the_rows_of_others_are_saved(who: dict[str, str]) -> None:
+    """A row under such a name could not be written, nor could those written with it."""
+    us = memory("us")
+    await publish(us, 1, 5)
+    async with serving(us) as server, peer_of(server.port) as peer:
+        async with peer.read(start(us, **who)) as stream:
+            with pytest.raises(Unavailable, match="no name of a region"):
+                await stream.next()
+
+        assert not server.readers(us.log_id)
+
+
 async def test_one_port_has_one_holder() -> None:
     us = memory("us")
     async with serving(us) as server:
