@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 3.0
 """Seconds between two sessions, at most; a Hello into a dead line gives up after 4 s more."""
+_is_log_id = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9-]{1,63}@[0-9A-Za-z-]{1,64}").fullmatch
+
 HEALTHY = 10.0
 """A session that lasted this long begins its pauses anew."""
 
@@ -166,7 +169,7 @@ class Links:
             hello = await peer.hello()
             if hello.region != session.region:
                 raise Unavailable(f"{session.address} is of region {hello.region!r}, not {session.region!r}")
-            served = [state.log_id for state in hello.logs if state.log_id.startswith(f"{session.region}/")]
+            served = [state.log_id for state in hello.logs if _is_of(session.region, state.log_id)]
             log.info("link up", extra={"region": session.region, "address": session.address, "logs": served})
             session.state, session.problem, session.peer = "following", None, peer
             session.links = {log_id: link for log_id, link in session.links.items() if log_id in served}
@@ -217,6 +220,11 @@ class Links:
                 extra={"closed": name.removeprefix("link/"), "at": position.offset, "log_id": log_id},
             )
         return older
+
+
+def _is_of(region: str, log_id: str) -> bool:
+    """Whether this names a log of that region: what does not could not be followed, since a link is named by it."""
+    return log_id.startswith(f"{region}/") and _is_log_id(log_id) is not None
 
 
 def _statuses(session: _Session) -> list[LinkStatus]:

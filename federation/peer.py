@@ -35,6 +35,7 @@ _BEAT = 1.0
 _OPTIONS: list[tuple[str, int]] = [
     ("grpc.use_local_subchannel_pool", 1),  # else a new channel gets the old, half-dead connection
     ("grpc.max_receive_message_length", 2 * MAX_FRAME),
+    ("grpc.http2.max_frame_size", 1024 * 1024),  # a page in one piece
     ("grpc.max_send_message_length", 1024 * 1024),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),

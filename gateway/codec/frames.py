@@ -50,6 +50,8 @@ class _Compressors(threading.local):
 
 
 _compressors = _Compressors()
+_known_seconds: dict[str, int] = {}
+_REMEMBERED = 10_000
 _encode = msgspec.msgpack.Encoder().encode
 _events = msgspec.msgpack.Decoder(list[Event])
 _raws = msgspec.msgpack.Decoder(list[msgspec.Raw])
@@ -168,12 +170,18 @@ def _index(events: Sequence[Event]) -> bytes:
 
 
 def _all_seconds(texts: Sequence[str | None]) -> list[int]:
-    """Whole seconds of each time; most events of a frame share a few, in UTC."""
-    known = {
-        second: _seconds(second + "Z")
-        for second in {text[:19] for text in texts if text is not None and text[-1:] == "Z"}
-    }
-    return [0 if text is None else known[text[:19]] if text[-1:] == "Z" else _seconds(text) for text in texts]
+    """Whole seconds of each time; nearly all are in UTC, of a second that was seen before."""
+    known = _known_seconds
+    found = [0 if text is None else known.get(text[:19], -1) if text[-1:] == "Z" else -1 for text in texts]
+    if -1 in found:
+        if len(known) > _REMEMBERED:
+            known.clear()
+        for index, text in enumerate(texts):
+            if found[index] < 0 and text is not None:
+                found[index] = _seconds(text)
+                if text[-1:] == "Z":
+                    known[text[:19]] = found[index]
+    return found
 
 
 def _seconds(text: str) -> int:

@@ -92,3 +92,18 @@ async def test_a_node_that_lost_its_disk_is_followed_from_its_new_beginning(capl
     assert decode_position(closed).offset == 30
     assert telemetry.link_new_logs.labels("us")._value.get() == count + 1
     assert "a node of another region came back with a new log; the old one is closed" in errors(caplog)
+
+
+async def test_a_peer_that_names_what_is_no_log_stops_no_other_link() -> None:
+    """A position cannot be kept under such a name."""
+    us, ap, eu = memory("us", "x" * 600), memory("ap"), memory("eu")
+    await publish(us, 1, 5)
+    await publish(ap, 1, 5)
+
+    async with serving(us) as lying, serving(ap) as honest:
+        peers = {"us": f"127.0.0.1:{lying.port}", "ap": f"127.0.0.1:{honest.port}"}
+        async with following(eu, peers) as links:
+            await until(lambda: eu.end == 5)
+            await until(lambda: all(one.state == "following" for one in links.status()))
+
+            assert await origin_offsets(eu, ap.log_id) == [1, 2, 3, 4, 5]
