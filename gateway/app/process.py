@@ -12,7 +12,6 @@ import importlib
 import logging
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.app import logs
@@ -29,8 +28,6 @@ DRAIN = 10.0
 """Seconds."""
 _LATE = 1
 _COLLECT = (20_000, 20, 50)
-_SWITCH = 0.0005
-"""Seconds a thread may keep the interpreter while another one waits: the log's thread must not wait for the loop."""
 
 
 class Runs(Protocol):
@@ -51,7 +48,6 @@ def serve(config: Config, make: Callable[[Config], Runs]) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT)
-    sys.setswitchinterval(_SWITCH)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_until_told(make(config)))
 
