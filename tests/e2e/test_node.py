@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import stat
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.alone import TO_A_WEBHOOK, all_arrive, alone, hook_at, isthmus, seconds_to_stop, seen
+from tests.e2e.history import History
 from tests.e2e.processes import free_port, until
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
 
+BACKLOG = 4000
 TEN_MISTAKES = """
 region: EU West
 data: {data}
@@ -42,7 +45,7 @@ async def test_a_term_signal_under_load_drains_and_loses_nothing(tmp_path: Path)
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(one.publish(1_000_000))
-            await until(lambda: len(one.acknowledged) > 500)
+            await until(lambda: len(one.acknowledged) > 3000)
             code, took = await seconds_to_stop(one.node)
         unseen = len(set(one.acknowledged) - set(seen(notes)))
         await one.node.start()
@@ -52,6 +55,29 @@ async def test_a_term_signal_under_load_drains_and_loses_nothing(tmp_path: Path)
     print(f"exit {code} after {took:.2f} s, {len(one.acknowledged)} acknowledged, {unseen} left for the next life")
     assert (code, took < 10) == (0, True)
     assert len(arrived) == len(set(arrived)), "a clean stop repeats nothing"
+
+
+async def test_a_killed_node_delivers_its_backlog_in_order(tmp_path: Path) -> None:
+    """Killed after it acknowledged and before it delivered anything: all arrives, in order per key, once."""
+    port = free_port()
+    one = alone(tmp_path, TO_A_WEBHOOK.format(hook=port, origin="a"))
+    await one.node.start()
+    await one.node.ready()
+    await one.publish(BACKLOG, per_post=100)
+    await one.node.kill()
+
+    async with hook_at(tmp_path, port) as notes:
+        started = time.monotonic()
+        await one.node.start()
+        await one.node.ready()
+        took = time.monotonic() - started
+        arrived = await all_arrive(one.acknowledged, notes, limit=60)
+        await one.node.kill()
+
+    print(f"ready {took:.2f} s after the start with a backlog of {BACKLOG}")
+    verdict = History(set(one.acknowledged), set(one.acknowledged), arrived).check()
+    assert len(one.acknowledged) == BACKLOG
+    assert verdict.holds(repeats_allowed=0), verdict
 
 
 async def test_a_second_node_on_the_same_data_is_refused(tmp_path: Path) -> None:

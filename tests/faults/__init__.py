@@ -4,6 +4,7 @@ F1 killed before the commit
     tests/log/test_kill.py::test_a_killed_writer_loses_nothing_it_acknowledged
     tests/e2e/test_crossing.py::test_nothing_is_lost_while_every_process_is_killed
 F2 killed before delivery
+    tests/e2e/test_node.py::test_a_killed_node_delivers_its_backlog_in_order
     tests/flow/test_delivery_restart.py::test_killed_at_any_turn_nothing_is_lost
     tests/e2e/test_node.py::test_a_term_signal_under_load_drains_and_loses_nothing
 F3 killed before settling
