@@ -9,6 +9,8 @@ F2 killed before delivery
     tests/e2e/test_node.py::test_a_term_signal_under_load_drains_and_loses_nothing
 F3 killed before settling
     tests/flow/test_delivery_restart.py::test_idempotency_keys_are_the_same_after_a_restart
+F4 power loss: nothing is acknowledged before the disk was told to keep it
+    tests/faults/test_power_loss.py::test_every_answer_comes_after_a_sync_of_its_commit
 F5 a data file cut off
     tests/e2e/test_damage.py::test_a_data_file_that_was_cut_off_is_refused_with_a_reason
     tests/e2e/test_damage.py::test_what_was_cut_off_behind_the_last_commit_is_nothing
@@ -65,6 +67,4 @@ F56 trimmed while it is read
     tests/log/test_trimming.py::test_drop_oldest_never_refuses_and_tells_who_lost_what
     tests/flow/test_delivery.py::test_a_gap_is_told
     tests/federation/test_changed_logs.py::test_what_was_trimmed_unread_is_reported_as_a_gap
-
-F4 (power loss) has no test: it takes a device that forgets what was not synced.
 """
