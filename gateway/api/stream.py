@@ -34,6 +34,8 @@ _answers = {
     outcome: telemetry.requests.labels(door="grpc", status=outcome) for outcome in ("ok", "refused", "unavailable")
 }
 _SHORT_ARRAY, _ARRAY_SIZES = range(0x90, 0xA0), {0xDC: 2, 0xDD: 4}
+_SPACES = ("", "main")
+"""What a client may name until there are others: a name no peer knows would stop their links."""
 _NAMED = 20
 """The most events that a refusal names."""
 
@@ -124,6 +126,8 @@ class PublishStream:
         events: list[Event] = []
         try:
             self._check(message.sequence)
+            if message.space not in _SPACES:
+                raise InvalidEvent(f"space {message.space[:80]!r}: there is only main")
             events = _decode(kind, content, self._limits)
         except Unavailable as problem:
             batch.unavailable = problem

@@ -59,12 +59,16 @@ class Window:
         return [shards[one & _MASK].get(one) for one in who]
 
     def add(self, arrivals: Arrivals, now: float) -> None:
-        """Remember events that came in now (monotonic seconds); forget what is too old or too much."""
+        """Remember events that came in now (monotonic seconds)."""
         shards = self._shards
         for who, what in zip(arrivals.who, arrivals.what, strict=True):
             shards[who & _MASK][who] = what
         self._arrivals.append((now, arrivals.hashes))
         self._count += len(arrivals.who)
+        self.expire(now)
+
+    def expire(self, now: float) -> None:
+        """Forget what is too old or too much by now (monotonic seconds)."""
         while self._arrivals and (self._count > self._at_most or self._arrivals[0][0] < now - self._lasting):
             gone = split(self._arrivals.popleft()[1])
             self._count -= len(gone.who)

@@ -137,12 +137,15 @@ class Ingest:
         del principal  # who may publish what comes with authentication
         hashes = b"".join(map(hash_of, events))
         chosen = self._choose(space, events, split(hashes), via)
-        if chosen.arrivals.who or positions:
-            await self._append(space, self._batches(space, events, chosen, packed), chosen.arrivals, positions)
+        early = None if chosen.under_way else positions  # a position stands for durable events only
+        if chosen.arrivals.who or early:
+            await self._append(space, self._batches(space, events, chosen, packed), chosen.arrivals, early)
             self._accepted_via(via).inc(len(chosen.arrivals.who))
         for commit, index in chosen.under_way:
             if not await asyncio.shield(commit.done):  # the other one failed: now it is ours to append
                 await self.publish("", space, [events[index]], via=via)
+        if chosen.under_way and positions:
+            await self._log.append([], positions=positions)
 
     def _accepted_via(self, via: str) -> Counter:
         counter = self._accepted.get(via)
@@ -153,7 +156,9 @@ class Ingest:
     def _choose(self, space: str, events: Sequence[Event], arrivals: Arrivals, via: str) -> _Chosen:
         """Look at the window once, without an await, so that nobody else looks before we add to it."""
         who = arrivals.who
-        seen = self._window(space).look(who)
+        window = self._window(space)
+        window.expire(self._clock.monotonic())
+        seen = window.look(who)
         back = [index for index, event in enumerate(events) if ORIGIN in event.extensions]
         if not back and seen.count(None) == len(who) == len(set(who)):
             return _Chosen(None, arrivals)
@@ -199,7 +204,7 @@ class Ingest:
     def _batches(self, space: str, events: Sequence[Event], chosen: _Chosen, packed: bytes | None) -> list[Batch]:
         if chosen.fresh is not None:
             return pack(space, [events[index] for index in chosen.fresh])
-        if packed is not None and len(events) <= MAX_COUNT and (len(packed) <= MAX_RAW or len(events) == 1):
+        if packed is not None and len(events) <= MAX_COUNT and len(packed) <= MAX_RAW:
             return [Batch(space, list(events), body_of(packed, len(events)), chosen.arrivals.hashes)]
         return pack(space, events)
 

@@ -86,12 +86,14 @@ async def test_a_batch_in_each_form_is_durable_when_it_is_answered(
         assert publisher.spaces == ["main"]
 
 
-async def test_the_space_is_handed_on(door: GrpcDoor, publisher: LogPublisher) -> None:
+async def test_a_space_that_is_not_there_is_refused(door: GrpcDoor, publisher: LogPublisher) -> None:
+    """Acknowledged, it would stop every link: no peer takes a frame of a space it does not know."""
     async with stream(door) as call:
-        await call.write(PublishRequest(sequence=1, space="billing", packed=some(1)))
-        await answer(call)
+        await call.write(PublishRequest(sequence=1, space="Billing", packed=some(1)))
+        response = await answer(call)
 
-    assert publisher.spaces == ["billing"]
+    assert "only main" in response.refused[0].reason
+    assert publisher.spaces == []
 
 
 async def test_batches_are_under_way_together_and_one_answer_covers_them(

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.codec.frames import encode_events, open_frame
+from gateway.codec.frames import decode_events, encode_events, open_frame
 from gateway.core.clock import SystemClock
 from gateway.core.errors import LogFull, Unavailable
 from gateway.core.event import Event
 from gateway.core.records import Position
 from gateway.flow.ingest import Ingest
 from gateway.log.memory import MemoryLog
+from tests.clock import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -263,3 +264,52 @@ async def test_a_source_whose_position_somebody_else_moved_does_not_acknowledge(
         await task
 
     assert await content(log) == []
+
+
+async def test_an_event_is_a_duplicate_only_as_long_as_the_window_lasts() -> None:
+    """Also where nothing else comes in meanwhile."""
+    log, clock = GatedLog(), FakeClock()
+    ingest = Ingest(log, log, bury=Buried(), clock=clock, limit=10_000, lasting=10.0)
+
+    await ingest.publish("p", "main", [event(1)], via="http")
+    await clock.advance(11.0)
+    await ingest.publish("p", "main", [event(1)], via="http")
+
+    assert await content(log) == ["1", "1"]
+
+
+async def test_a_position_waits_for_the_event_it_stands_for() -> None:
+    """The same event comes through a door; its commit fails, and so must the position of the source."""
+    log = GatedLog()
+    ingest, _ = ingest_on(log)
+    log.gate.clear()
+    log.failure = LogFull("full", after=1.0)
+    posted = asyncio.ensure_future(ingest.publish("p", "main", [event(1)], via="http"))
+    await until_waiting(log, 1)
+
+    accepted = asyncio.ensure_future(ingest.door("lines", "main").accept([event(1)], at="17"))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    log.gate.set()
+
+    with pytest.raises(LogFull):
+        await posted
+    with pytest.raises(LogFull):
+        await accepted
+    assert ingest.door("lines", "main").position() is None
+
+
+async def test_what_a_client_packed_wastefully_is_packed_anew() -> None:
+    """A map may name a key many times; decoded it is small, and so it must be stored."""
+    log = GatedLog()
+    ingest, _ = ingest_on(log)
+    plain = encode_events([event(1)])
+    pair = b"\xa1a" + b"\xd9\x40" + b"x" * 64
+    wasteful = plain[:-1] + b"\xde" + (20_000).to_bytes(2, "big") + pair * 20_000
+    events = decode_events(wasteful)
+
+    await ingest.publish("p", "main", events, packed=wasteful, via="grpc")
+
+    page = await log.read(after=Position(log.log_id, 0), limit=1)
+    assert events[0].extensions == {"a": "x" * 64}
+    assert page.frames[0].frame.header.raw < 1000
