@@ -57,8 +57,8 @@ async def run_source(configured: Connection, door: Door) -> None:
         await source.run(door)
 
 
-def subscription(name: str, configured: written.Subscription) -> Subscription:
-    """A configured subscription, its filter compiled."""
+def subscription(name: str, configured: written.Subscription, created: float) -> Subscription:
+    """A configured subscription, its filter compiled; `created` is when this node first saw it."""
     retry = configured.retry
     return Subscription(
         name=name,
@@ -69,11 +69,23 @@ def subscription(name: str, configured: written.Subscription) -> Subscription:
         batch=configured.batch,
         retry=Retry(first=retry.first, longest=retry.longest, give_up=retry.give_up),
         start=configured.start,
+        since=_since(configured, created),
         poison=configured.poison,
         stamp=configured.stamp,
         paused=configured.paused,
         was=configured.was,
     )
+
+
+def _since(configured: written.Subscription, created: float) -> float | None:
+    """From when on it wants what other regions have; None: everything."""
+    match configured.start:
+        case "latest":
+            return created
+        case "earliest":
+            return None
+        case moment:
+            return moment
 
 
 def _prepare(configured: written.Subscription) -> Prepare:
@@ -139,9 +151,7 @@ def wanted(config: written.Config, created: dict[str, float]) -> dict[str, list[
     """What this node's subscriptions want of each other region."""
     found: dict[str, list[Wanted]] = {}
     for name, configured in config.subscriptions.items():
-        since = {"latest": created[name], "earliest": None}.get(str(configured.start), configured.start)
         for region in configured.from_:
             if region != config.region:
-                one = Wanted(configured.filter, since)  # type: ignore[arg-type]
-                found.setdefault(region, []).append(one)
+                found.setdefault(region, []).append(Wanted(configured.filter, _since(configured, created[name])))
     return found

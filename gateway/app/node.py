@@ -79,7 +79,7 @@ class Node:
             created = await build.remember_creation(config, self.log, self.clock)
             sinks = {name: await things.enter_async_context(build.sink(one)) for name, one in config.sinks.items()}
             loops = await things.enter_async_context(asyncio.TaskGroup())
-            things.push_async_callback(self._stop_deliveries, self._deliver(loops, sinks))
+            things.push_async_callback(self._stop_deliveries, self._deliver(loops, sinks, created))
             ingest = build.ingest(config, self.log, self.dead_letters, self.clock)
             known = await ingest.rebuild()
             await self._federate(loops, things, created)
@@ -98,11 +98,13 @@ class Node:
         self.healths.append(health)
         return loops.create_task(keep_running(health, run, self.clock), name=name)
 
-    def _deliver(self, loops: asyncio.TaskGroup, sinks: dict[str, Sink]) -> list[asyncio.Task[None]]:
+    def _deliver(
+        self, loops: asyncio.TaskGroup, sinks: dict[str, Sink], created: dict[str, float]
+    ) -> list[asyncio.Task[None]]:
         self.destinations = {name: Destination(name, self.clock) for name in sinks}
         for name, configured in self.config.subscriptions.items():
             delivery = Delivery(
-                build.subscription(name, configured),
+                build.subscription(name, configured, created[name]),
                 self.log,
                 self.log,
                 sinks[configured.to],

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from gateway.codec.frames import open_frame
 from gateway.core import telemetry
 from gateway.core.errors import Damaged, Diverged, Rejected, Trimmed
 from gateway.core.records import Position
+from gateway.flow.subscription import SKEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.core.clock import Clock
+    from gateway.core.frame import Frame
     from gateway.core.records import EventLog, Page, Stored
     from gateway.flow.bell import Bell
     from gateway.flow.burial import Burial
@@ -143,8 +146,13 @@ class Intake:
         cursor, prepare = self._progress.cursor, self._subscription.prepare
         pack, put = self._packer.pack, self._lanes.put
         filtered = 0
+        too_old = self._too_old(frame)
         for index in range(max(0, after + 1 - stored.first), frame.count):
             offset = stored.first + index
+            if index < too_old:
+                filtered += 1
+                cursor.settle(offset)
+                continue
             if offset <= cursor.restored and not cursor.wants(offset):
                 continue
             event = stored.opened[index]
@@ -167,6 +175,13 @@ class Intake:
                 else:
                     put(parcel)
         self._filtered.inc(filtered)
+
+    def _too_old(self, frame: Frame) -> int:
+        """How many events at the front of a frame of another log were accepted before the subscription begins."""
+        since, header = self._subscription.since, frame.header
+        if since is None or header.origin == self._log.log_id or header.oldest >= since - SKEW:
+            return 0
+        return bisect_left(frame.accepted_times(), since - SKEW)
 
     def _doom(self, parcel: Parcel, reason: str) -> None:
         """Have it buried, not sent."""

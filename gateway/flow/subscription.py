@@ -12,6 +12,9 @@ from gateway.core.retry import Retry
 Prepare = Callable[[Event], Sequence[Event]]
 """Pure: what one event becomes for this subscription; () when it is filtered out. May raise Rejected."""
 
+SKEW = 60.0
+"""Seconds by which the clocks of two regions may differ before a new subscription misses something."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
@@ -31,6 +34,9 @@ class Subscription:
     retry: Retry = field(default_factory=Retry)
     start: Literal["latest", "earliest"] | float = "latest"
     """Where a new subscription begins; a number is a moment (seconds since 1970)."""
+    since: float | None = None
+    """Of other logs only what was accepted from this moment on (seconds since 1970, by their clocks, `SKEW` in favour
+    of delivering); None: everything. A link reads for all subscriptions, so it may bring what is older."""
     poison: Literal["continue", "block"] = "continue"
     """What happens to a key whose event is Rejected: the event is buried and the key goes on, or the event stays,
     is tried again at the longest pause, and holds its key."""
