@@ -1,6 +1,6 @@
 """Keep a loop running: start it again with back-off, and know how it is.
 
-One of the two places where any Exception is caught: a bug of ours in one loop
+One of the three places where any Exception is caught: a bug of ours in one loop
 must not take the others down, nor bury somebody's event.
 """
 
@@ -55,7 +55,7 @@ async def keep_running(health: Health, run: Callable[[], Awaitable[None]], clock
         except Unavailable as problem:
             _note(health, problem, logging.WARNING)
             asked = problem.after
-        except Exception as problem:  # noqa: BLE001  one of the two places: a bug in one loop stops no other
+        except Exception as problem:  # noqa: BLE001  one of the three places: a bug in one loop stops no other
             _note(health, problem, logging.ERROR)
             asked = None
         else:
