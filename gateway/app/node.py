@@ -25,6 +25,7 @@ from gateway.api.grpc import GrpcDoor
 from gateway.api.http import HttpDoor
 from gateway.api.probes import routes
 from gateway.app import build
+from gateway.app.removed import forget_removed
 from gateway.app.view import View
 from gateway.core.clock import SystemClock
 from gateway.flow.dead_letters import DeadLetters
@@ -76,6 +77,7 @@ class Node:
             self.log = await things.enter_async_context(build.open_log(config, self.clock))
             self.log.keeps_events = build.delivers_own(config)
             self.dead_letters = DeadLetters(self.log, self.clock)
+            await forget_removed(config, self.log, self.clock)
             created = await build.remember_creation(config, self.log, self.clock)
             sinks = {name: await things.enter_async_context(build.sink(one)) for name, one in config.sinks.items()}
             loops = await things.enter_async_context(asyncio.TaskGroup())
