@@ -45,6 +45,9 @@ LINGER = 0.005
 LOOKED = 1.0
 """Seconds between pages that carry nothing but how far was looked."""
 
+UNREAD = 1000
+"""Messages that wait to be sent while the reader goes on changing its interest; then it is told to go."""
+
 
 class ServedLog(EventLog, Store, Protocol):
     """A log with its store, as a node has it."""
@@ -60,7 +63,7 @@ class Reading:
         self._clock = clock
         self._window = Window(start.window, clock)
         self._interest = compile_interest(start.interest.expression)
-        self._outbox: asyncio.Queue[wire.FromLog] = asyncio.Queue()  # bounded by the window
+        self._outbox: asyncio.Queue[wire.FromLog] = asyncio.Queue()  # bounded by the window, and by UNREAD
         self._at = 0
         self._hash = b""
         self._told = 0
@@ -88,7 +91,8 @@ class Reading:
         log.info("reader connected", extra={"log_id": self._log.log_id, "region": region, "node": self._start.node})
         try:
             self._place()
-            self._readers.begin(region, slot, self._at)
+            if self._at <= self._log.end:  # else the log is a restored snapshot: what its reader needs shows later
+                self._readers.begin(region, slot, self._at)
             begun = wire.Begun(after=self._at, term=before.term, handed_out=before.handed_out, durable=before.durable)
             self._outbox.put_nowait(wire.FromLog(begun=begun))
             self._tell_holds(self._start.interest.version)
@@ -205,8 +209,11 @@ class Reading:
                 case "ack":
                     durable = min(message.ack.durable.offset, self._told)
                     self._window.acknowledge(durable)
-                    self._readers.settle(self._start.region, slot, durable)
+                    if durable <= self._log.end:
+                        self._readers.settle(self._start.region, slot, durable)
                 case "interest":
+                    if self._outbox.qsize() > UNREAD:
+                        return self.close("too many interests")
                     self._interest = compile_interest(message.interest.expression)
                     self._tell_holds(message.interest.version)
                 case "window":

@@ -9,7 +9,8 @@ import pytest
 
 from federation import federation_pb2 as wire
 from federation.peer import Peer, RemoteRead
-from federation.readers import STEP
+from federation.readers import STEP, Readers
+from federation.reading import Reading
 from gateway.codec.frames import parse
 from gateway.core.errors import Diverged, Trimmed, Unavailable
 from gateway.core.frame import FORMAT
@@ -285,3 +286,52 @@ async def test_events_arrive_as_they_were() -> None:
         found = await pages(stream, 3)
 
     assert [data for page in found for data in page.frames] == [stored.frame.data for stored in us._frames]
+
+
+@pytest.mark.parametrize("beyond", [wire.Place(offset=99), wire.Place(offset=99, hash=b"12345678")])
+async def test_a_position_beyond_the_end_does_not_move_what_is_held(beyond: wire.Place) -> None:
+    """After a restored snapshot its reader goes back: until then nothing it may need is let go."""
+    us = memory("us")
+    await publish(us, 1, 30)
+
+    async with serving(us) as server, peer_of(server.port) as peer:
+        async with peer.read(start(us, position=wire.Place(offset=10))) as stream:
+            await pages(stream, 30)
+        async with peer.read(start(us, position=beyond)) as stream:
+            await stream.tell(wire.FromReader(ack=wire.Ack(durable=wire.Place(offset=99))))
+            with pytest.raises(Diverged):
+                await pages(stream, 30)
+
+        assert server.readers(us.log_id)["eu"].durable == 10
+
+
+async def test_a_reader_that_changes_its_interest_without_end_is_hung_up_on() -> None:
+    """Each change is answered; who does not read the answers does not fill our memory."""
+    us = memory("us")
+    readers = Readers(us.log_id, us, FastClock())
+    reading = Reading(us, readers, start(us), FastClock())
+    reads = asyncio.Event()
+    heard = 0
+    said: list[wire.FromLog] = []
+
+    async def receive() -> bytes | None:
+        nonlocal heard
+        heard += 1
+        await asyncio.sleep(0)
+        return wire.FromReader(interest=wire.Interest(version=heard)).SerializeToString()
+
+    async def send(data: bytes) -> bool:
+        await reads.wait()
+        said.append(wire.FromLog.FromString(data))
+        return True
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(reading.run(receive, send))
+        await until(lambda: heard > 1000)
+        for _ in range(3000):
+            await asyncio.sleep(0)
+        assert heard < 1100
+        reads.set()
+        await running
+
+    assert said[-1].closed.reason == "too many interests"
