@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -156,6 +157,7 @@ class Link:
                 raise problem from None
         finally:
             self._metrics.up.set(0)
+            self._metrics.lag.set(math.nan)  # nobody knows what the origin takes in meanwhile
 
     async def _follow(self, peer: Peer, interest: Interest) -> None:
         self._version = interest.version
@@ -205,6 +207,8 @@ class Link:
                 case wire.Begun() if not begun:
                     self._begin(message)
                     begun = True
+                    at = self._looked.offset
+                    self._metrics.lag.set(max(0, peer.ends.get(self.log_id, at) - at))
                 case wire.InterestHolds():
                     self._hold(message)
                 case _:

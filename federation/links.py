@@ -52,8 +52,9 @@ class LinkStatus:
     """connecting, following, waiting (after an error); closed: its node came back with a new log."""
     position: int | None
     lag_events: int | None
+    """How far behind the origin's end; None: not known, as while the link is down."""
     lag_seconds: float | None
-    """Age of the newest event we have, by the origin's clock; 0 when nothing is behind."""
+    """Age of the newest event we have, by the origin's clock; 0 when nothing is behind; None: not known."""
     events: int
     bytes: int
     problem: str | None = None
@@ -238,7 +239,7 @@ def _statuses(session: _Session) -> list[LinkStatus]:
 
 def _status(session: _Session, link: Link) -> LinkStatus:
     at = link.position.offset if link.position else None
-    end = session.peer.ends.get(link.log_id) if session.peer else None
+    end = session.peer.ends.get(link.log_id) if session.peer and session.state == "following" else None
     behind = None if end is None or at is None else max(0, end - at)
     seconds: float | None = None
     if behind is not None and session.peer is not None and link.position is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -262,3 +263,18 @@ async def test_events_in_and_out_are_counted() -> None:
     assert telemetry.served_events.labels("eu-counted")._value.get() == 25
     assert telemetry.link_bytes.labels("us-counted")._value.get() > 0
     assert telemetry.link_up.labels("us-counted")._value.get() == 0
+
+
+async def test_how_far_a_link_that_is_down_is_behind_is_not_known() -> None:
+    """Nobody knows what the other region took in meanwhile: 0 would be taken for health."""
+    us, eu = memory("us-away"), memory("eu")
+    await publish(us, 1, 5)
+
+    async with serving(us) as server, following(eu, {"us-away": f"127.0.0.1:{server.port}"}) as links:
+        await until(lambda: links.status() and links.status()[0].lag_events == 0)
+        await server.__aexit__(None, None, None)
+        await until(lambda: links.status()[0].state == "waiting")
+        status = links.status()[0]
+
+        assert (status.position, status.lag_events, status.lag_seconds) == (5, None, None)
+        assert math.isnan(telemetry.link_lag_events.labels("us-away")._value.get())
