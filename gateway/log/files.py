@@ -3,6 +3,7 @@
     <data>/lock       flock'ed by the node that writes
     <data>/closed     size and time of the data file when it was closed; absent or other: it needs a check
     <data>/log.mdb    the log (LMDB), with log.mdb-lock beside it
+    <data>/log-id     the log's id, written once: there was a log here, so an empty or missing file is a loss
     <data>/wake/      a socket for each reader in another process
 
 LMDB maps its file and trusts it: a file shorter than its meta page says kills
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 DATA: Final = "log.mdb"
 LOCK: Final = "lock"
 CLOSED: Final = "closed"
+MARKER: Final = "log-id"
 WAKE: Final = "wake"
 
 MAX_READERS: Final = 254
@@ -76,6 +78,28 @@ class DirectoryLock:
             return stamp is None or (self._directory / CLOSED).read_text() == stamp
         except (FileNotFoundError, UnicodeDecodeError):
             return False
+
+    def check_not_lost(self) -> None:
+        """Refuse to begin a new log where there was one.
+
+        :raises Damaged: the data file is empty or missing.
+        """
+        markers = [name for name in (MARKER, CLOSED) if (self._directory / name).exists()]
+        if markers and read_meta(self._directory / DATA) is None:
+            raise Damaged(
+                f"{self._directory / DATA}: the log's file is gone or empty; restore it,"
+                f" or remove {' and '.join(markers)} beside it to begin a new log"
+            )
+
+    def mark_log(self, log_id: str) -> None:
+        """Say on disk, for good, that there is a log."""
+        marker = self._directory / MARKER
+        if not marker.exists():
+            with marker.open("w") as file:
+                file.write(f"{log_id}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self._sync()
 
     def mark_running(self) -> None:
         """Say on disk that the log is being written."""

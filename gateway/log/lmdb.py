@@ -85,13 +85,14 @@ class LmdbLog:
 
         :raises Unavailable: another process holds the directory.
         :raises ConfigError: the log is of another region or node, or of a newer format.
-        :raises Damaged: the files are not whole; nothing was changed.
+        :raises Damaged: the files are not whole, or gone; nothing was changed.
         """
         async with AsyncExitStack() as stack:
             self._executor = ThreadPoolExecutor(_READERS, thread_name_prefix="log reader")
             stack.callback(self._executor.shutdown)
             lock = await self._in_executor(DirectoryLock, self._path)
             stack.callback(lock.close)
+            await self._in_executor(lock.check_not_lost)
             in_doubt = not lock.was_clean or not await self._in_executor(looks_whole, self._path)
             damaged = await check(self._path) if in_doubt else []
             await self._in_executor(self._open, stack, lock)
@@ -118,6 +119,7 @@ class LmdbLog:
         self.log_id = identify(environment, self._region, self._node)
         environment.reader_check()
         self._environment = environment
+        lock.mark_log(self.log_id)
         self._files = Files(environment)
         self._wakers = Wakers(self._path)
         stack.callback(self._wakers.close)

@@ -10,7 +10,7 @@ import pytest
 from gateway.core.errors import ConfigError, Damaged
 from gateway.core.records import Position
 from gateway.log.damage import verify, verify_apart
-from gateway.log.files import CLOSED, DATA, read_meta
+from gateway.log.files import CLOSED, DATA, MARKER, read_meta
 from gateway.log.layout import DATABASES, FRAMES, META, key_of
 from tests.log.arrange import batch, everything, lmdb_log, noise, numbers_of
 
@@ -188,3 +188,35 @@ async def test_a_log_without_its_last_frame_is_checked_and_says_so(tmp_path: Pat
         page = await log.read(after=Position(log.log_id, 0), limit=1 << 20)
         assert (numbers_of(page), page.gaps, page.upto) == ([0, 1, 2, 3], ((5, 5),), 5)
         assert await log.append([batch(5)]) == 6
+
+
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize("missing", [True, False])
+async def test_an_empty_or_missing_file_where_a_log_was_is_refused(
+    tmp_path: Path, *, clean: bool, missing: bool
+) -> None:
+    """It is no new log, however the last holder ended."""
+    await write_log(tmp_path, frames=1)
+    if not clean:
+        (tmp_path / CLOSED).unlink()
+    (tmp_path / DATA).unlink()
+    if not missing:
+        (tmp_path / DATA).touch()
+
+    with pytest.raises(Damaged, match=r"gone or empty; restore it, or remove log-id .*to begin a new log"):
+        async with lmdb_log(tmp_path):
+            pass
+
+    assert not missing or not (tmp_path / DATA).exists()
+    for marker in (MARKER, CLOSED):
+        (tmp_path / marker).unlink(missing_ok=True)
+    async with lmdb_log(tmp_path) as log:
+        assert log.end == 0
+
+
+async def test_a_log_from_before_the_marker_gets_one(tmp_path: Path) -> None:
+    await write_log(tmp_path, frames=1)
+    (tmp_path / MARKER).unlink()
+
+    async with lmdb_log(tmp_path) as log:
+        assert (tmp_path / MARKER).read_text().strip() == log.log_id
