@@ -1,18 +1,18 @@
-"""Trimming: how far the log may be dropped, and who lost something by it.
+"""Trimming: how far the log may be dropped, and who loses something by it.
 
     first ──── settled by all ──── lowest hold ──── end
           └ older than `keep`: goes
           └ at `at_most`: goes, young or not     └ only with `full: drop_oldest`
 
 A hold is a name (a subscription, a reading region) and the lowest offset it still needs.
+What a reader lost is said here when it goes; the reader itself counts it (`log_gap_events`)
+when it comes there, once, and only what it had not settled.
 """
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
-
-from gateway.core import telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +44,6 @@ class Trimming:
             if reader not in self._told:
                 log.error("a reader loses events", extra={"reader": reader, "first": lost_from, "last": first - 1})
             self._told[reader] = first - 1
-            telemetry.log_gap_events.labels(reader).inc(first - lost_from)
             self.on_gap(reader, lost_from, first - 1, first - lost_from)
 
 

@@ -41,6 +41,11 @@ TRIM_STEP: Final = 16 * 1024 * 1024
 _DROP_STEP: Final = 64 * 1024 * 1024
 """Bytes one transaction drops at most to make room."""
 _AFTER_FULL: Final = 1.0
+_BOUNDED: Final = ("dead", "waiting", "again")
+"""Tables that grow by themselves while a destination takes nothing: none of their rows is added …"""
+_SHARE: Final = 4
+"""… while all rows take more than this part of `at_most`."""
+_TOO_MANY: Final = "dead letters and waiting events take more than a quarter of at_most; resend or drop some"
 _OVERHEAD: Final = 8 * 1024
 """Bytes of pages a request may cost beside its content."""
 
@@ -181,6 +186,9 @@ class Writer:
             if moved is not None:
                 written.outcomes.append((request, Moved(f"position {moved!r} is not what was expected")))
                 continue
+            if self._adds_too_many(txn, request):
+                written.outcomes.append((request, LogFull(_TOO_MANY, after=_AFTER_FULL)))
+                continue
             if request.items:
                 reason = self._room.refuses(need + request.size, used=used, end=end)
                 if reason is not None and self._make_room(txn, reason, need + request.size, written):
@@ -206,6 +214,19 @@ class Writer:
                 return name
         return None
 
+    def _adds_too_many(self, txn: lmdb.Transaction[memoryview], request: Request) -> bool:
+        """Whether it adds rows of the bounded tables, more than it deletes, and there is no room for them."""
+        if not any(row.value is not None and row.table in _BOUNDED for row in request.rows):
+            return False
+        if self._bytes_of(txn, self._rows) <= self._room.at_most // _SHARE:
+            return False
+        added = 0
+        for row in request.rows:
+            if row.table in _BOUNDED:
+                there = txn.get(row_key(row.table, row.key), db=self._rows) is not None
+                added += (row.value is not None) - there
+        return added > 0
+
     def _make_room(self, txn: lmdb.Transaction[memoryview], reason: str, need: int, written: Written) -> bool:
         """Drop what may be dropped, a little more than needed; whether anything was."""
         used = self._used(txn)
@@ -213,6 +234,8 @@ class Writer:
         excess = used + need - self._room.at_most + ahead if reason is not DISK else 2 * need
         if excess <= 0:
             return False
+        if reason is not DISK and used - self._bytes_of(txn, self._frames) + need > self._room.at_most:
+            return False  # what fills it are not events
         dropped = self._drop(txn, before=self._droppable(txn), at_most=min(excess, _DROP_STEP))
         written.trimmed += dropped
         return dropped > 0
@@ -270,10 +293,11 @@ class Writer:
 
     def _used(self, txn: lmdb.Transaction[memoryview] | lmdb.Transaction[bytes]) -> int:
         """Bytes of all pages that hold something."""
-        pages = 0
-        for table in (self._frames, self._rows, self._positions):
-            stat = txn.stat(table)
-            pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return sum(self._bytes_of(txn, table) for table in (self._frames, self._rows, self._positions))
+
+    def _bytes_of(self, txn: lmdb.Transaction[memoryview] | lmdb.Transaction[bytes], table: lmdb._Database) -> int:
+        stat = txn.stat(table)
+        pages: int = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
         return pages * self._page
 
 

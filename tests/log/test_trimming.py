@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.core import telemetry
 from gateway.core.errors import LogFull, Trimmed
 from gateway.core.records import Position, Row
-from tests.log.arrange import StillClock, batch, everything, lmdb_log
+from gateway.flow.dead_letters import DeadLetters
+from gateway.flow.delivery import Delivery
+from gateway.flow.destination import Destination
+from gateway.flow.subscription import Subscription
+from tests.clock import FakeClock
+from tests.flow.delivering import Told
+from tests.flow.test_delivery import metric
+from tests.log.arrange import StillClock, batch, everything, lmdb_log, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +109,6 @@ async def test_a_log_that_nobody_needs_never_fills(tmp_path: Path) -> None:
 
 async def test_drop_oldest_never_refuses_and_tells_who_lost_what(tmp_path: Path) -> None:
     gaps: list[tuple[str, int, int, int]] = []
-    before = telemetry.log_gap_events.labels("slow")._value.get()
     async with lmdb_log(tmp_path, at_most=2 * MiB, full="drop_oldest") as log:
         log.holds = lambda: {"slow": 5, "fast": log.end + 1}
         log.on_gap = lambda *gap: gaps.append(gap)
@@ -115,7 +122,6 @@ async def test_drop_oldest_never_refuses_and_tells_who_lost_what(tmp_path: Path)
         assert {reader for reader, *_ in gaps} == {"slow"}
         lost = [offset for _, first, last, _ in gaps for offset in range(first, last + 1)]
         assert lost == list(range(5, log.first))
-        assert telemetry.log_gap_events.labels("slow")._value.get() - before == len(lost)
 
 
 async def test_a_single_append_larger_than_the_log_is_refused_and_harms_nobody(tmp_path: Path) -> None:
@@ -144,3 +150,69 @@ async def test_a_map_without_a_run_of_free_pages_makes_one(tmp_path: Path, monke
         assert log.end == taken + 200
         assert await everything(log) == list(range(log.first - 1, taken + 200))
         assert log.rows("dead") == [(b"k", b"v")]
+
+
+async def test_a_subscription_counts_what_it_lost_once(tmp_path: Path) -> None:
+    """The log says so when it drops them, the subscription counts them when it gets there."""
+    clock = StillClock()
+    sink = Told(FakeClock())
+    before = metric("log_gap_events_total", reader="bill")
+    async with lmdb_log(tmp_path, at_most=2 * MiB, full="drop_oldest") as log:
+        letters = DeadLetters(log, clock)
+        bill = Subscription("bill", lambda event: (event,), frozenset({"eu"}), start="earliest")
+        delivery = Delivery(bill, log, log, sink, Destination("sink", clock), letters, clock)
+        log.holds = lambda: {"bill": delivery.lowest_needed()}
+        log.keeps_events = False
+        running = asyncio.create_task(delivery.run())
+        await log.append([batch(0)])
+        await until(lambda: delivery.lowest_needed() == 2)
+        running.cancel()
+        await asyncio.wait([running])
+        await fill(log, events=100, start=1)
+        lost = log.first - 2
+
+        running = asyncio.create_task(delivery.run())
+        await until(lambda: len(sink.arrived) == 101 - lost)
+        running.cancel()
+        await asyncio.wait([running])
+
+    assert lost > 20
+    assert metric("log_gap_events_total", reader="bill") - before == lost
+
+
+async def test_nothing_is_dropped_where_dropping_all_would_not_help(tmp_path: Path) -> None:
+    """What fills the log are not its events."""
+    async with lmdb_log(tmp_path, at_most=2 * MiB, full="drop_oldest") as log:
+        for number in range(10):
+            await log.append([batch(number, size=5_000)])
+        for number in range(200):
+            await log.write([Row("notes", number.to_bytes(4, "big"), b"x" * 8000)])
+
+        with pytest.raises(LogFull):
+            await log.append([batch(10, size=500_000)])
+
+        assert log.first == 1
+
+
+@pytest.mark.parametrize("table", ["dead", "waiting", "again"])
+async def test_dead_letters_and_waiting_events_take_a_quarter_at_most(tmp_path: Path, table: str) -> None:
+    """Above it none is added; what is moved, replaced or deleted, and positions, go on; so do appends."""
+    async with lmdb_log(tmp_path, at_most=2 * MiB) as log:
+        rows = [Row(table, number.to_bytes(4, "big"), b"x" * 3000) for number in range(300)]
+        kept = 0
+        with suppress(LogFull):
+            for row in rows:
+                await log.write([row])
+                kept += 1
+        with pytest.raises(LogFull, match="more than a quarter of at_most; resend or drop some"):
+            await log.write([rows[kept]])
+        assert 2 * MiB // 4 <= kept * 4096 < 2 * MiB // 3
+
+        await log.append([batch(1)])
+        await log.write([Row("other", b"1", b"x")], positions={"cursor/bill": (None, b"1")})
+        await log.write([rows[0]])
+        await log.write([Row(table, rows[0].key, None), Row("again", b"moved", b"x")])
+        await log.write([Row(table, row.key, None) for row in rows[1:50]])
+        await log.write([rows[1]])
+
+        assert log.is_full is None
