@@ -160,6 +160,8 @@ class DeadLetters:
     def _may_go(self, letter: DeadLetter, refused: dict[str, str], *, force: bool) -> bool:
         if letter.subscription.startswith("source:"):
             refused[letter.id] = "it never was in the log: publish it again, corrected"
+        elif letter.subscription not in self._takers:
+            refused[letter.id] = "no subscription of that name runs here"
         elif letter.redrives >= MAX_REDRIVES and not force:
             refused[letter.id] = f"sent again {letter.redrives} times already"
         elif letter.id in self._busy:
@@ -176,11 +178,21 @@ class DeadLetters:
 
     def counts(self) -> dict[str, int]:
         """How many letters are kept, by subscription."""
-        return dict(self._counted())
+        return {name: count for name, count in self._counted().items() if count}
 
     def on_resend(self, subscription: str, call: Callable[[], None]) -> None:
-        """Have the running delivery of a subscription told when something is in its queue."""
+        """Have the delivery of a subscription told when something is in its queue; without one, none is sent again."""
         self._takers[subscription] = call
+
+    async def take_over(self, was: str, name: str) -> None:
+        """Give the letters of a renamed subscription its new name. Cancelled or killed, a repeat goes on."""
+        while page := self.list(was, limit=500):
+            rows: list[Row] = []
+            for letter in page:
+                renamed = msgspec.structs.replace(letter, subscription=name)
+                rows += (Row(TABLE, letter.row, None), Row(TABLE, renamed.row, _encode(renamed)))
+            await self._store.write(rows)
+            self._recount({was: -len(page), name: len(page)})
 
     async def _remove(self, letters: Sequence[DeadLetter], rows: Sequence[Row]) -> None:
         if not letters:

@@ -108,6 +108,7 @@ class Delivery:
         self._delivered = telemetry.delivered_events.labels(name)
         self._lag = telemetry.lag_events.labels(name)
         self._waits = telemetry.waiting_events.labels(name)
+        dead_letters.on_resend(name, self._take_resent)
 
     def _begin(self) -> None:
         """Forget everything that is not durable."""
@@ -185,9 +186,10 @@ class Delivery:
         return self._progress.saved_position() + 1
 
     async def resume(self) -> None:
-        """Deliver again after the destination was gone; an operator says so."""
+        """Deliver again after the destination was gone, and try held keys now; an operator says so."""
         await self._progress.enable()
         self._enabled.set()
+        self._waiting.wake()
         log.info("subscription resumed", extra={"subscription": self.subscription.name})
 
     async def drain(self, seconds: float) -> None:
@@ -206,13 +208,14 @@ class Delivery:
         :raises Moved: another process delivers this subscription too.
         """
         self._begin()
+        if (was := self._progress.inherits) is not None:
+            await self._dead_letters.take_over(was, self.subscription.name)
         await self._progress.open()
         await self._waiting.load()
         if self._progress.disabled() is None:
             self._enabled.set()
         else:
             self._enabled.clear()
-        self._dead_letters.on_resend(self.subscription.name, self._take_resent)
         self._running = True
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -311,12 +314,13 @@ class Delivery:
         while parcels[0].attempts and (seconds := self._destination.retry_in()):
             await self._clock.sleep(seconds)
         probe = await self._permit(again=parcels[0].attempts > 0)
+        alone = set(parcels).difference(self._sending.evidence(parcels))
         left = await self._sending.attempt(slot, parcels, probe=probe)
         self._quiet.ring()
         if self.subscription.poison == "block":
             return left
         uptime, limit = self._destination.uptime(), self.subscription.retry.give_up
-        over = [parcel for parcel in left if parcel.failing_for(uptime) >= limit]
+        over = [parcel for parcel in left if parcel in alone and parcel.failing_for(uptime) >= limit]
         if over:
             for parcel in over:
                 parcel.reason = f"gave up after {parcel.attempts} attempts: {parcel.reason}"

@@ -1,12 +1,15 @@
 """Destination: the health of one sink, shared by all subscriptions that send to it.
 
-    up ──5 failures in a row, over 3 events or without a connection──▶ down
-     ▲                                                                  │ one probe at a time,
-     └──────────────────── any send that arrives ──────────────────────┘ at jittered pauses
+    up ──5 failures in a row, over 3 events or without a connection; or 20──▶ down
+     ▲                                                                         │ one probe at a time,
+     └───────────────────────── any send that arrives ────────────────────────┘ at jittered pauses
 
 While it is down, or asked for a pause, nobody sends and its uptime stands
 still: the clock by which events are given up. So nothing is buried for the
-destination's sake. An event that fails while others arrive is at fault itself.
+destination's sake. An event that fails while others arrive is at fault itself,
+and may be given up. One that fails while nothing else is sent tells nothing: it
+waits, 20 failures open the breaker (`sink_up` 0, the alert), and it is given up
+only after others arrived and it failed again.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ log = logging.getLogger(__name__)
 STRIKES = 5
 """So many failed sends in a row open the breaker, …"""
 EVENTS = 3
-"""… if they were of so many different events, or without an answer at all."""
+"""… if they were of so many different events, or without an answer at all; …"""
+ANYWAY = 4 * STRIKES
+"""… and so many open it whatever they were: too few events are under way to tell."""
 UNAUTHORIZED_PAUSE = 60.0
 """Seconds between two tries with credentials that were refused."""
 FREE_RETRIES = 5.0
@@ -154,7 +159,7 @@ class Destination:
             self._refused = True
             self._fall(problem)
             log.error("sink refuses our credentials", extra={"sink": self.name, "reason": self.reason})
-        elif self._strikes >= STRIKES and (self._mute or len(self._events) >= EVENTS):
+        elif self._strikes >= (STRIKES if self._mute or len(self._events) >= EVENTS else ANYWAY):
             self._fall(problem)
             log.warning("sink unavailable", extra={"sink": self.name, "reason": self.reason})
 

@@ -68,6 +68,14 @@ class Progress:
             case moment:
                 return self._log.seek(moment)
 
+    @property
+    def inherits(self) -> str | None:
+        """The former name, when its cursor is still to be taken over."""
+        was = self._subscription.was
+        if was is None or self._store.position(self._name) is not None:
+            return None
+        return None if self._store.position(f"cursor/{was}") is None else was
+
     async def open(self) -> None:
         """Load the cursor, or make it where the subscription begins; take over that of its former name."""
         self._hashes.clear()

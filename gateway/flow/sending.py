@@ -125,7 +125,7 @@ class Sending:
             if isinstance(longest, Gone):
                 self._destination.abandon()
             else:
-                self._destination.failed(self._evidence(parcels), longest)
+                self._destination.failed([parcel.event.key for parcel in self.evidence(parcels)], longest)
         elif longest is not None and longest.after is not None:
             self._destination.pause(longest.after, longest)
         uptime, now, monotonic = self._destination.uptime(), self._clock.now(), self._clock.monotonic()
@@ -138,10 +138,14 @@ class Sending:
                 parcel.first_at = parcel.first_at or now
         return [parcel for parcel, _ in again]
 
-    def _evidence(self, parcels: Sequence[Parcel]) -> list[object]:
-        """Which of these say something about the destination: not those that failed before others arrived."""
+    def evidence(self, parcels: Sequence[Parcel]) -> list[Parcel]:
+        """Those whose failure says something about the destination.
+
+        The others failed before something else arrived: they are at fault
+        themselves, and only they are ever given up.
+        """
         arrival = self._destination.last_arrival
-        return [parcel.event.key for parcel in parcels if not parcel.failed_at or parcel.failed_at >= arrival]
+        return [parcel for parcel in parcels if not parcel.failed_at or parcel.failed_at >= arrival]
 
     async def _split(self, slot: Slot, parcels: Sequence[Parcel]) -> list[Parcel]:
         middle = len(parcels) // 2

@@ -203,6 +203,13 @@ class Waiting:
         heapq.heappush(self._due, (self._clock.monotonic() + pause, next(self._count), held))
         self._bell.ring()
 
+    def wake(self) -> None:
+        """Make every key due now."""
+        now = self._clock.monotonic()
+        self._due = [(min(at, now), count, held) for at, count, held in self._due]
+        heapq.heapify(self._due)
+        self._bell.ring()
+
     async def due(self) -> Held:
         """Wait until a key is due; it is the caller's until `put_back`."""
         while True:

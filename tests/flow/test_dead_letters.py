@@ -113,9 +113,10 @@ async def test_a_letter_sent_again_arrives_with_another_idempotency_key() -> Non
 async def test_what_is_sent_again_while_nobody_runs_waits_for_the_next_run() -> None:
     scene = Scene()
     await scene.dead_letters.bury([letter(number) for number in range(3)])
+    delivery = scene.delivery()
 
     assert (await scene.dead_letters.resend(subscription="bill")).sent == 3
-    async with scene.running(scene.delivery()):
+    async with scene.running(delivery):
         await scene.until(lambda: len(scene.sink.arrived) == 3)
         await scene.clock.advance(2)
 
@@ -187,3 +188,33 @@ async def test_an_id_that_never_was_is_no_dead_letter(rest: str) -> None:
     await scene.dead_letters.bury([letter(1)])
 
     assert scene.dead_letters.show(f"bill/{rest}") is None
+
+
+async def test_letters_of_a_subscription_that_does_not_run_here_stay() -> None:
+    """Nobody would read the queue they go to."""
+    scene = Scene()
+    await scene.dead_letters.bury([letter(1, "gone")])
+    (buried,) = scene.dead_letters.list()
+
+    resent = await scene.dead_letters.resend([buried.id], force=True)
+
+    assert resent == (0, {buried.id: "no subscription of that name runs here"})
+    assert scene.dead_letters.list() == (buried,)
+    assert scene.log.rows(AGAIN) == []
+
+
+async def test_a_renamed_subscription_takes_its_dead_letters_along() -> None:
+    """Under its new name they can be sent again."""
+    scene = Scene()
+    async with scene.running(scene.delivery(name="old")):
+        pass
+    await scene.dead_letters.bury([letter(number, "old") for number in range(600)] + [letter(0, "older")])
+
+    async with scene.running(scene.delivery(name="new", was="old")):
+        assert scene.dead_letters.counts() == {"new": 600, "older": 1}
+        assert len(scene.dead_letters.list("new", limit=1000)) == 600
+        assert scene.dead_letters.list("old") == ()
+        assert scene.dead_letters.show(letter(3, "new").id) == letter(3, "new")
+        assert (await scene.dead_letters.resend([letter(3, "new").id])).sent == 1
+        await scene.until(lambda: scene.sink.ids == ["3"])
+    assert metric("dead_letters_kept", subscription="old") == 0

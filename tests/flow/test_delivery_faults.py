@@ -491,3 +491,60 @@ async def test_when_dead_letters_cannot_be_written_their_events_stay(caplog: pyt
     assert len(scene.sink.tries(2)) == 1
     assert [letter.event for letter in scene.dead_letters.list()] == [make(2)]
     assert caplog.text.count("dead letters cannot be written") == 1
+
+
+async def test_resuming_tries_held_keys_at_once() -> None:
+    """`poison: block` holds a key until the operator resumes, not until the longest pause is over."""
+    scene = Scene()
+    scene.sink.answer = failing(1, why=Rejected)
+    await scene.publish(make(1, "k"), make(2, "k"), make(3, "free"))
+    delivery = scene.delivery(order_by="subject", poison="block", retry=Retry(first=1000.0, longest=100_000.0))
+
+    async with scene.running(delivery):
+        await scene.clock.advance(100)
+        assert scene.sink.ids == ["3"]
+        scene.sink.answer = lambda _: None
+        await delivery.resume()
+        await scene.until(lambda: len(scene.sink.arrived) == 3, at_most=5)
+
+    assert scene.sink.ids == ["3", "1", "2"]
+
+
+@pytest.mark.parametrize("events", [1, 2])
+@pytest.mark.parametrize("give_up", [2.0, 600.0])
+@pytest.mark.parametrize("cause", [None, ConnectionRefusedError()])
+async def test_few_events_are_not_given_up_for_the_destinations_sake(
+    events: int, give_up: float, cause: Exception | None
+) -> None:
+    """F13 with one or two events under way: it takes nothing for hours, so nothing can be told about them."""
+    scene = Scene()
+
+    def down(_: Sequence[Outgoing]) -> None:
+        raise Unavailable("HTTP 503") from cause
+
+    scene.sink.answer = down
+    await scene.publish(*(make(number) for number in range(events)))
+    async with scene.running(scene.delivery(retry=Retry(give_up=give_up))):
+        await scene.clock.advance(4 * 3600)
+        assert scene.destination.state == "down"
+        assert scene.dead_letters.list() == ()
+        scene.sink.answer = lambda _: None
+        await scene.until(lambda: len(scene.sink.arrived) == events, at_most=60)
+
+
+async def test_an_event_that_failed_alone_is_given_up_once_others_arrive() -> None:
+    """It waits while nothing tells whose fault it is; then it is its own."""
+    scene = Scene()
+    scene.sink.answer = failing(0)
+    await scene.publish(make(0))
+    delivery = scene.delivery(retry=Retry(give_up=120.0))
+    async with scene.running(delivery):
+        await scene.clock.advance(7200)
+        assert scene.dead_letters.list() == ()
+        assert scene.destination.is_down
+        for number in range(1, 100):
+            await scene.publish(make(number))
+            await scene.clock.advance(5)
+
+    assert [letter.event for letter in scene.dead_letters.list()] == [make(0)]
+    assert len(scene.sink.arrived) == 99

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from gateway.core.errors import Unauthorized, Unavailable
-from gateway.flow.destination import Destination
+from gateway.flow.destination import STRIKES, Destination
 from tests.clock import FakeClock, settle
 from tests.flow.test_delivery import metric
 
@@ -29,9 +29,22 @@ def destination(clock: FakeClock) -> Destination:
     return Destination("sink", clock, random=Random(3))
 
 
-async def test_one_event_that_fails_again_and_again_is_at_fault_itself(destination: Destination) -> None:
-    for _ in range(100):
+async def test_one_event_that_fails_again_and_again_while_nothing_arrives_opens_it_late(
+    destination: Destination,
+) -> None:
+    """It may be the event; after 20 times in a row nobody can tell."""
+    for _ in range(4 * STRIKES):
+        assert not destination.is_down
         destination.failed(["one"], refused())
+
+    assert destination.is_down
+
+
+async def test_one_event_that_fails_while_others_arrive_is_at_fault_itself(destination: Destination) -> None:
+    for number in range(100):
+        destination.failed(["one"], refused())
+        if number % 19 == 18:
+            destination.arrived(1, repeated=False)
 
     assert not destination.is_down
 
