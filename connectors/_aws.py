@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import re
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
-from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    MetadataRetrievalError,
+    NoCredentialsError,
+)
 from pydantic import Field, model_validator
 
 from gateway.core.contracts import Settings
-from gateway.core.errors import Rejected, Unauthorized, Unavailable
+from gateway.core.errors import ConfigError, Rejected, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from typing import Self
 
-    from aiobotocore.session import ClientCreatorContext
     from types_aiobotocore_sqs import SQSClient
 
 FAILURES = (ClientError, BotoCoreError, OSError, TimeoutError)
 """What a call of the SDK raises when it does not work."""
+
+_NOT_NOW = (CredentialRetrievalError, MetadataRetrievalError, HTTPClientError)
+"""What a client cannot be made for now; any other error of the SDK then is one of configuration."""
 
 _UNAUTHORIZED = re.compile(
     r"AccessDenied|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch|InvalidAccessKeyId|AuthFailure"
@@ -67,8 +78,13 @@ class QueueSettings(Settings):
         return self.url.endswith(".fifo")
 
 
-def sqs_client(settings: QueueSettings, *, connections: int) -> ClientCreatorContext[SQSClient]:
-    """A client for the connector's whole life; its credentials refresh themselves."""
+@asynccontextmanager
+async def sqs_client(settings: QueueSettings, *, connections: int) -> AsyncIterator[SQSClient]:
+    """A client for the connector's whole life; its credentials refresh themselves.
+
+    :raises ConfigError: a profile, a region or a file of AWS's own configuration is not as it must be.
+    :raises Unavailable: the credentials cannot be had now.
+    """
     config = AioConfig(
         max_pool_connections=connections,
         connect_timeout=5,
@@ -77,7 +93,18 @@ def sqs_client(settings: QueueSettings, *, connections: int) -> ClientCreatorCon
         user_agent_extra="isthmus",
         parameter_validation=False,  # the type checker did it
     )
-    return _session().create_client("sqs", region_name=settings.where, endpoint_url=settings.endpoint, config=config)
+    async with AsyncExitStack() as things:
+        try:
+            client = await things.enter_async_context(
+                _session().create_client(
+                    "sqs", region_name=settings.where, endpoint_url=settings.endpoint, config=config
+                )
+            )
+        except _NOT_NOW as problem:
+            raise Unavailable(f"connect to {settings.url}: {problem}") from problem
+        except BotoCoreError as problem:
+            raise ConfigError(f"AWS is not configured for {settings.url}: {problem}") from problem
+        yield client
 
 
 def failure(problem: Exception, what: str) -> Unavailable | Rejected:

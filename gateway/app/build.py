@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 SPACE = "main"
 """The space of everything, until there are others."""
-DRAIN = 3.0
-"""Seconds that requests under way may take when a door closes; with the sends' it stays below the process's 10."""
+DRAIN = 2.0
+"""Seconds that requests under way may take when a door closes: two doors, the readers' 1 and the sends' 3 together
+stay below the process's 10, with room for a slow machine."""
 
 
 def open_log(config: written.Config, clock: Clock) -> LmdbLog:

@@ -25,6 +25,7 @@ from gateway.api.grpc import GrpcDoor
 from gateway.api.http import HttpDoor
 from gateway.api.probes import routes
 from gateway.app import build
+from gateway.app.late import enter_sink
 from gateway.app.removed import forget_removed
 from gateway.app.view import View
 from gateway.core.clock import SystemClock
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DRAIN = 4.0
+DRAIN = 3.0
 """Seconds that sends under way may take when the node stops."""
 
 
@@ -68,7 +69,7 @@ class Node:
     async def run(self) -> None:
         """Run until cancelled; then drain: doors close, sends under way end, positions are saved, the log closes.
 
-        :raises ConfigError: the data directory is another node's, or of a newer format.
+        :raises ConfigError: the data directory is another node's, or of a newer format; or a sink can never work.
         :raises Unavailable: the data directory or an address is held by another process.
         :raises Damaged: the log's files are not whole.
         """
@@ -79,7 +80,9 @@ class Node:
             self.dead_letters = DeadLetters(self.log, self.clock)
             await forget_removed(config, self.log, self.clock)
             created = await build.remember_creation(config, self.log, self.clock)
-            sinks = {name: await things.enter_async_context(build.sink(one)) for name, one in config.sinks.items()}
+            sinks = {
+                name: await enter_sink(name, partial(build.sink, one), things) for name, one in config.sinks.items()
+            }
             loops = await things.enter_async_context(asyncio.TaskGroup())
             things.push_async_callback(self._stop_deliveries, self._deliver(loops, sinks, created))
             ingest = build.ingest(config, self.log, self.dead_letters, self.clock)
