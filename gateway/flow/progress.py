@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from gateway.core import telemetry
 from gateway.core.cursor import Cursor
-from gateway.core.errors import Moved
+from gateway.core.errors import LogFull, Moved
 from gateway.core.frame import HASH_SIZE
 from gateway.core.records import Position
+from gateway.flow.waiting import TABLE as WAITING
 from gateway.flow.waiting import take_over
 
 if TYPE_CHECKING:
@@ -174,6 +175,12 @@ class Progress:
                     await self._store.write(rows, positions={self._name: (before, value)})
                 self._saved, self._held_from = value, position
             written = True
+            waiting.is_refused = False
+        except LogFull:
+            waiting.is_refused = bool(rows)
+            # What arrived may leave before its cursor is saved, and has to: others wait for its room.
+            await self._store.write([row for row in rows if row.table == WAITING and row.value is None])
+            raise
         finally:
             waiting.end_save(written=written)
 

@@ -108,6 +108,8 @@ class Waiting:
         self.in_log = 0
         """Events in the waiting log."""
         self.bytes = 0
+        self.is_refused = False
+        """Whether the store has no room for more rows."""
         self._prefix = prefix_of(subscription)
         self._store = store
         self._packer = packer
@@ -165,8 +167,8 @@ class Waiting:
 
     @property
     def is_full(self) -> bool:
-        """Whether the waiting log is at its limit."""
-        return self.in_log >= self._limits.waiting_events or self.bytes >= self._limits.waiting_bytes
+        """Whether the waiting log is at its limit, or the store has no room for it."""
+        return self.is_refused or self.in_log >= self._limits.waiting_events or self.bytes >= self._limits.waiting_bytes
 
     @property
     def events(self) -> int:

@@ -14,10 +14,12 @@ from tests.flow.delivering import Scene, make
 from tests.flow.test_delivery import metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.core.event import Outgoing
     from gateway.core.records import Row
+
+    Positions = Mapping[str, tuple[bytes | None, bytes | None]]
 
 
 def refusing(scene: Scene, *keys: str) -> Callable[[Sequence[Outgoing]], None]:
@@ -168,7 +170,7 @@ class Refusing:
     def __init__(self, scene: Scene) -> None:
         self.rows, self.position, self.positions = scene.log.rows, scene.log.position, scene.log.positions
 
-    async def write(self, rows: Sequence[Row], *, positions: object = None) -> None:
+    async def write(self, rows: Sequence[Row], *, positions: Positions | None = None) -> None:
         raise LogFull("the disk is full")
 
 
@@ -209,3 +211,45 @@ async def test_a_renamed_subscription_takes_its_waiting_events_along() -> None:
 
     assert of_key(scene, "k0") == list(range(0, number, 3))
     assert scene.log.rows(TABLE) == []
+
+
+async def test_without_room_for_rows_events_stay_in_the_log_and_arrived_ones_leave_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Dead letters took the room: nothing more moves, what waited goes as it arrives, and all is made up for."""
+    scene = Scene()
+    scene.sink.answer = refusing(scene, "k0")
+    delivery = scene.delivery(order_by="subject", retry=Retry(first=0.2, longest=5.0))
+    async with scene.running(delivery):
+        number = await flow(scene, 0, 90)
+        assert len(scene.log.rows(TABLE)) > 20
+        delivery._progress._store = Growing(scene)
+        scene.sink.answer = refusing(scene, "k0", "k1")
+        number = await flow(scene, number, 90)
+        assert delivery.status.state == "blocked"
+        scene.sink.answer = refusing(scene, "k1")
+        await scene.until(lambda: scene.log.rows(TABLE) == [], at_most=300)
+        position = delivery.lowest_needed()
+        assert position < number
+
+        delivery._progress._store = scene.log
+        scene.sink.answer = lambda _: None
+        await scene.until(lambda: delivery.lowest_needed() == number + 1)
+
+    assert caplog.text.count("waiting log is full") == 1
+    for key in range(3):
+        assert of_key(scene, f"k{key}") == list(range(key, number, 3))
+
+
+class Growing(Refusing):
+    """A store that may not grow."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._log = scene.log
+
+    async def write(self, rows: Sequence[Row], *, positions: Positions | None = None) -> None:
+        there = {key for key, _ in self._log.rows(TABLE, limit=10_000)}
+        if sum((row.value is not None) - (row.key in there) for row in rows if row.table == TABLE) > 0:
+            raise LogFull("a quarter")
+        await self._log.write(rows, positions=positions)
