@@ -41,6 +41,7 @@ def _cases() -> dict[str, Case]:
         ]
     cases.append(Case("nats-100-compressed", 100, peer=DEFAULT, compression="s2_better"))
     cases.append(Case("grpc-1-gathered", 1, workers=512, merge=500))
+    cases.append(Case("grpc-100-gathered", 100, workers=40, ahead=8000, merge=500))
     cases.append(Case("grpc-100-delivered", 100, deliver=True))
     for rate, batch, label in ((100, 1, "100"), (10_000, 10, "10k"), (50_000, 100, "50k")):
         cases.append(Case(f"grpc-open-{label}", batch, rate=rate))

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
 LANES = 16
+SQS_SHARE = 0.2
+"""Of the events; more of them than the queue emulator can take while a backlog makes it slow would test only that."""
+QUEUES = 4
 PER_POST = 25
 SAVE_INTERVAL = 1.0
 FASTEST = 8000
@@ -49,8 +52,10 @@ data: {folder}/a
 api: {{http: 127.0.0.1:{http_a}}}
 federation: {{listen: 127.0.0.1:{link_a}, peers: {{b: [127.0.0.1:{link_b}]}}}}
 sources:
-  orders:
-    aws.sqs: {{url: "{queue}", region: us-east-1, endpoint: "{endpoint}", visibility: 4s}}
+"""
+SOURCE = """
+  orders-{number}:
+    aws.sqs: {{url: "{queue}", region: us-east-1, endpoint: "{endpoint}", visibility: 2s}}
 """
 REGION_B = """
 region: b
@@ -82,14 +87,14 @@ class Plan:
 
     seconds: float = 300.0
     rate: int = 2000
-    """Events a second, half through SQS, half over HTTP."""
+    """Events a second, a fifth through SQS FIFO queues, the others over HTTP."""
     seed: int = 1
     shortest: float = 2.0
     longest: float = 10.0
     """A process lives this long at least and at most."""
     early: bool = False
     """Region A acknowledges before it commits: a build that is wrong on purpose."""
-    patience: float = 90.0
+    patience: float = 120.0
     """Seconds to wait for the last events once the killing is over."""
 
 
@@ -236,14 +241,16 @@ async def twice(folder: Path) -> tuple[int, int]:
 
 @contextlib.asynccontextmanager
 async def two_regions(
-    folder: Path, plan: Plan, endpoint: str, queue: str
+    folder: Path, plan: Plan, endpoint: str, queues: list[str]
 ) -> AsyncIterator[tuple[Region, Region, Program, Path]]:
     """Region A, region B and the webhook, none of them started; killed on the way out."""
     ports = {name: free_port() for name in ("http_a", "http_b", "link_a", "link_b", "hook")}
+    sources = "".join(
+        SOURCE.format(number=number, queue=queue, endpoint=endpoint) for number, queue in enumerate(queues)
+    )
     for name, text in (("a", REGION_A), ("b", REGION_B)):
-        (folder / f"{name}.yaml").write_text(
-            text.format(folder=folder, queue=queue, endpoint=endpoint, lanes=LANES, **ports)
-        )
+        filled = text.format(folder=folder, lanes=LANES, **ports)
+        (folder / f"{name}.yaml").write_text(filled + sources if name == "a" else filled)
     module = ("-m", "tests.e2e.killable")
     early = {"ISTHMUS_TEST_EARLY": "1"} if plan.early else {}
     a = node(folder / "a.yaml", http=ports["http_a"], module=module, **MADE_UP, **early)
@@ -261,16 +268,19 @@ async def run(plan: Plan, folder: Path) -> Outcome:
     """One run: publish and kill for so many seconds, wait until all has arrived, count."""
     with ministack() as endpoint:
         async with queue_client(endpoint) as client:
-            fifo = {"FifoQueue": "true", "VisibilityTimeout": "4"}
-            queue = (await client.create_queue(QueueName="orders.fifo", Attributes=fifo))["QueueUrl"]
-        async with two_regions(folder, plan, endpoint, queue) as (a, b, hook, notes):
+            fifo = {"FifoQueue": "true", "VisibilityTimeout": "2"}
+            queues = [
+                (await client.create_queue(QueueName=f"orders-{number}.fifo", Attributes=fifo))["QueueUrl"]
+                for number in range(QUEUES)
+            ]
+        async with two_regions(folder, plan, endpoint, queues) as (a, b, hook, notes):
             for program in (hook, a, b):
                 await program.start()
             await a.ready()
             await b.ready()
             for program in (a, b, hook):
                 await program.stop()
-            history = await publish_and_kill(plan, (a, b, hook), endpoint, queue)
+            history = await publish_and_kill(plan, (a, b, hook), endpoint, queues)
             with contextlib.suppress(TimeoutError):
                 await until(lambda: history.acknowledged <= set(notes_of(notes)), limit=plan.patience, every=0.5)
             await a.stop()
@@ -283,20 +293,23 @@ async def run(plan: Plan, folder: Path) -> Outcome:
             return Outcome(history.check(), kills, allowed, twice_over_link, twice_in_a)
 
 
-async def publish_and_kill(plan: Plan, programs: tuple[Region, Region, Program], endpoint: str, queue: str) -> History:
+async def publish_and_kill(
+    plan: Plan, programs: tuple[Region, Region, Program], endpoint: str, queues: list[str]
+) -> History:
     """Publish for so many seconds while the processes die and come back; all of them run at the end."""
     a, b, hook = programs
     history = History()
     over = asyncio.Event()
     producers = Producers(plan, history)
-    half = plan.rate / 2
+    over_sqs = plan.rate * SQS_SHARE
+    over_http = plan.rate - over_sqs
     async with asyncio.TaskGroup() as killing:
         for program, name, awaits in ((a, "a", True), (b, "b", True), (hook, "hook", False)):
             killing.create_task(keep_killing(program, name, plan, over, named_awaits=awaits))
         async with asyncio.TaskGroup() as publishing:
             for number in range(8):
-                publishing.create_task(producers.over_http(number, 8 * PER_POST / half, a.http))
-                publishing.create_task(producers.over_sqs(number, 8 * 10 / half, endpoint, queue))
+                publishing.create_task(producers.over_http(number, 8 * PER_POST / over_http, a.http))
+                publishing.create_task(producers.over_sqs(number, 8 * 10 / over_sqs, endpoint, queues[number % QUEUES]))
         over.set()
     return history
 
