@@ -14,6 +14,7 @@ from gateway.codec.frames import pack
 from gateway.core import telemetry
 from gateway.core.clock import SystemClock
 from gateway.core.contracts import Sink
+from gateway.core.cursor import Cursor
 from gateway.core.errors import Damaged, LogFull, Rejected, Unavailable
 from gateway.core.event import Event
 from gateway.core.records import Position
@@ -202,8 +203,16 @@ async def full_and_trimmed(folder: Path, watch: Watch) -> None:
             watch.look()
     async with lmdb_log(folder / "drop", at_most=2 << 20, full="drop_oldest") as log:
         log.holds = lambda: {"slow": 1}
+        await log.write([], positions={"cursor/slow": (None, Cursor(0, log=log.log_id).dump())})
         for number in range(100):
             await log.append([batch(number, size=50_000)])
+        sink, clock = Collects(), SystemClock()
+        slow = Subscription("slow", lambda event: (event,), frozenset({"eu"}))
+        delivery = Delivery(slow, log, log, sink, Destination("hook", clock), DeadLetters(log, clock), clock)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(delivery.run())
+            await until(lambda: bool(sink.ids))
+            running.cancel()
         watch.look()
 
 
