@@ -100,7 +100,7 @@ def _module(name: str) -> ModuleType:
         try:
             return importlib.import_module(module)
         except ImportError as problem:
-            remedy = f"pip install 'isthmus[{extra}]'" if extra else "install isthmus again"
+            remedy = f"install the extra {extra} (pip install 'isthmus[{extra}]')" if extra else "install isthmus again"
             raise ConfigError(
                 f"connector {name!r} needs {problem.name!r}, which is not installed: {remedy}"
             ) from problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -18,10 +19,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from gateway.api.address import parse_address
+
 _LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _ATTRIBUTE = r"^[a-z0-9]{1,64}$"
-_MAX_PORT = 65535
-_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 
 class Section(BaseModel):
@@ -49,10 +51,10 @@ def host_and_port(address: str) -> tuple[str, int]:
 
     :raises ValueError: it is not `host:port`.
     """
-    found = _ADDRESS.fullmatch(address)
-    if found is None or int(found[2]) > _MAX_PORT:
-        raise ValueError("not an address, expected host:port such as 127.0.0.1:8080 or [::1]:8080")
-    return found[1].strip("[]"), int(found[2])
+    if _ADDRESS.fullmatch(address):
+        with suppress(ValueError):
+            return parse_address(address)
+    raise ValueError("not an address, expected host:port such as 127.0.0.1:8080 or [::1]:8080")
 
 
 def is_loopback(host: str) -> bool:

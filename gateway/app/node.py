@@ -89,7 +89,7 @@ class Node:
             known = await ingest.rebuild()
             await self._federate(loops, things, created)
             self.log.holds = self._holds
-            things.callback(self._spawn(loops, "log", self.log.maintain).cancel)  # trims, so it must know who holds
+            things.callback(self._spawn(loops, "log upkeep", self.log.maintain).cancel)  # trims: must know who holds
             view = View(self)
             await things.enter_async_context(Admin(config.data, view))
             await self._open_doors(ingest, view, things)

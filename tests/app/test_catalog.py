@@ -52,7 +52,7 @@ def test_a_missing_extra_is_named_with_its_command(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ConfigError) as caught:
         catalog.source("aws.sqs")
 
-    assert "pip install 'isthmus[aws]'" in str(caught.value)
+    assert "install the extra aws (pip install 'isthmus[aws]')" in str(caught.value)
 
 
 def test_nothing_is_imported_before_it_is_named() -> None:

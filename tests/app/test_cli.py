@@ -217,6 +217,12 @@ def test_connectors_are_listed_even_when_some_are_broken(isthmus: Callable[..., 
     assert "cannot be imported" in lines["acme.broken"]
 
 
+def test_what_a_connector_is_about_does_not_repeat_its_name(isthmus: Callable[..., Ended]) -> None:
+    rows = json.loads(isthmus("connectors", "--json").out)
+
+    assert {row["name"]: row["about"] for row in rows}["http"] == "CloudEvents by POST, to a webhook."
+
+
 def test_a_connector_shows_its_settings(isthmus: Callable[..., Ended], installed: None) -> None:
     lines = isthmus("connectors", "acme.vault").out.splitlines()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.app.config import load
 from gateway.app.node import Node
+from gateway.app.view import View
 from gateway.codec.frames import pack
 from gateway.core.event import Event
 
@@ -56,3 +57,13 @@ async def test_a_restart_trims_nothing_that_a_subscription_still_needs(tmp_path:
     async with running(config) as node:
         await node.log.tidy()
         assert (node.log.first, node.log.end) == (1, 40)
+
+
+async def test_every_check_has_a_name_of_its_own(tmp_path: Path) -> None:
+    config = tmp_path / "a.yaml"
+    config.write_text(CONFIG)
+
+    async with running(config) as node:
+        names = [check.name for check in View(node).checks()]
+
+    assert len(names) == len(set(names))

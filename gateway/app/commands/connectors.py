@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Annotated
 
 import typer
@@ -43,4 +44,4 @@ def _row(name: str) -> tuple[str, str, str]:
         return name, "", str(problem)
     module = inspect.getmodule(next(iter(found.values())).make) if found else None
     about = (inspect.getdoc(module) or "").partition("\n")[0]
-    return name, ", ".join(found), about
+    return name, ", ".join(found), re.sub(rf"^`{re.escape(name)}`[^:]*: ", "", about)
