@@ -31,7 +31,7 @@ from gateway.log.following import FollowedLog, open_reader
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-EVENTS = 4500
+EVENTS = 3000
 """Published over HTTP, a third to each region."""
 QUEUED = 300
 """Sent through SQS, if asked."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json as text
+import sys
 from importlib.resources import files
+from io import StringIO
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
 from gateway.app.showcase.ledger import Ledger, Watch
-from gateway.app.showcase.regions import AWS, AZURE, GCP, NAMES, WANTS, crosses
+from gateway.app.showcase.regions import AWS, AZURE, GCP, NAMES, WANTS, Region, crosses
+from gateway.app.showcase.screen import LiveScreen
 from gateway.app.showcase.traffic import queue_settings, samples, stream
 from gateway.codec import json
 from gateway.codec.frames import pack
@@ -18,6 +23,8 @@ from gateway.core.records import Position
 from gateway.log.memory import MemoryLog
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gateway.core.event import Event
     from gateway.core.frame import Frame
 
@@ -145,3 +152,19 @@ def test_the_samples_are_varied_and_leave_as_they_came() -> None:
 )
 def test_a_queue_that_is_not_amazons_is_an_endpoint(url: str, settings: dict[str, str]) -> None:
     assert queue_settings(url) == {"url": url, **settings}
+
+
+@pytest.mark.parametrize(
+    ("program", "state"),
+    [("pass", "stopped"), ("import os; os.abort()", "killed"), ("exit(3)", "exit code 3")],
+)
+async def test_a_region_that_was_stopped_is_not_shown_as_killed(tmp_path: Path, program: str, state: str) -> None:
+    region = Region(AWS, tmp_path, http=1, link=2)
+    region.process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    await region.process.wait()
+    console = Console(file=StringIO(), width=100, force_terminal=True)
+
+    with LiveScreen(console) as shown:
+        shown.show([region], Ledger())
+
+    assert state in console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO

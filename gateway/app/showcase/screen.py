@@ -133,14 +133,24 @@ def _regions(regions: Sequence[Region], ledger: Ledger) -> Table:
     for region in regions:
         arrived = sum(len(seen) for (_, to), seen in ledger.links.items() if to == region.name)
         delivered = sum(len(ledger.sinks[want.name]) for want in WANTS if want.region == region.name)
-        state = Text(f"pid {region.process.pid}", "green") if region.process and region.is_running else None
-        state = state or Text("killed" if region.process else "not started", "bold red" if region.process else "dim")
-        table.add_row(region.name, state, str(len(ledger.logs[region.name])), str(arrived), str(delivered))
+        table.add_row(region.name, _state(region), str(len(ledger.logs[region.name])), str(arrived), str(delivered))
     return table
 
 
+def _state(region: Region) -> Text:
+    if region.process is None:
+        return Text("not started", "dim")
+    match region.process.returncode:
+        case None:
+            return Text(f"pid {region.process.pid}", "green")
+        case 0:
+            return Text("stopped", "dim")
+        case code:
+            return Text("killed" if code < 0 else f"exit code {code}", "bold red")
+
+
 def _crossings(ledger: Ledger) -> Table:
-    table = Table(title="what crosses", title_justify="left", expand=False)
+    table = Table(title="what crosses: what each region subscribes to", title_justify="left", expand=False)
     table.add_column("from → to")
     table.add_column("events", justify="right")
     table.add_column("", min_width=_BAR)
