@@ -92,14 +92,15 @@ class DirectoryLock:
             )
 
     def mark_log(self, log_id: str) -> None:
-        """Say on disk, for good, that there is a log."""
+        """Say on disk, for good, that there is a log; without room for that the next start does."""
         marker = self._directory / MARKER
         if not marker.exists():
-            with marker.open("w") as file:
-                file.write(f"{log_id}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            self._sync()
+            with contextlib.suppress(OSError):
+                with marker.open("w") as file:
+                    file.write(f"{log_id}\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._sync()
 
     def mark_running(self) -> None:
         """Say on disk that the log is being written."""

@@ -214,6 +214,16 @@ async def test_an_empty_or_missing_file_where_a_log_was_is_refused(
         assert log.end == 0
 
 
+async def test_a_full_disk_keeps_no_log_from_opening(tmp_path: Path) -> None:
+    """Without room for the marker it is written at a later start."""
+    await write_log(tmp_path, frames=1)
+    (tmp_path / MARKER).unlink()
+    (tmp_path / MARKER).symlink_to(tmp_path / "nowhere" / "to-go")  # fails when it is written, as a full disk does
+
+    async with lmdb_log(tmp_path) as log:
+        assert log.end == 1
+
+
 async def test_a_log_from_before_the_marker_gets_one(tmp_path: Path) -> None:
     await write_log(tmp_path, frames=1)
     (tmp_path / MARKER).unlink()
