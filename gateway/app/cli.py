@@ -16,6 +16,7 @@ import typer
 
 from gateway.app import printing
 from gateway.app.commands import connectors, dead_letters, demonstrate, log_files, publishing, subscriptions
+from gateway.app.commands.usage import Command
 from gateway.app.commands.where import Json, Where, folder
 from gateway.app.config import load
 from gateway.app.process import serve
@@ -56,7 +57,7 @@ def _root(
     pass
 
 
-@app.command()
+@app.command(cls=Command)
 def run(config: ConfigFile) -> None:
     """Run a node until SIGTERM or Ctrl-C; it then drains for up to 10 s. A second signal ends it at once."""
     from gateway.app.node import Node  # noqa: PLC0415  gRPC and aiohttp, which no other command waits for
@@ -64,7 +65,7 @@ def run(config: ConfigFile) -> None:
     serve(load(config), Node)
 
 
-@app.command()
+@app.command(cls=Command)
 def check(config: ConfigFile, *, json: Json = False) -> None:
     """Check a config file: print what it says, or everything that is wrong with it (exit code 2)."""
     found = load(config)
@@ -92,7 +93,7 @@ def schema() -> None:
     printing.json(json_schema())
 
 
-@app.command()
+@app.command(cls=Command)
 def status(where: Where = None, *, json: Json = False) -> None:
     """Show how a running node is: log, subscriptions, sinks, links, loops."""
     found = ask(folder(where), "GET", "/status")
@@ -102,13 +103,13 @@ def status(where: Where = None, *, json: Json = False) -> None:
         printing.tree(found)
 
 
-app.command()(publishing.send)
+app.command(cls=Command)(publishing.send)
 app.add_typer(log_files.app, name="log")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(subscriptions.app, name="subscriptions")
-app.command()(connectors.connectors)
-app.command()(schema)
-app.command()(demonstrate.demo)
+app.command(cls=Command)(connectors.connectors)
+app.command(cls=Command)(schema)
+app.command(cls=Command)(demonstrate.demo)
 
 
 def main() -> None:

@@ -82,6 +82,7 @@ def test_every_command_explains_itself(isthmus: Callable[..., Ended]) -> None:
         ended = isthmus(*command, "--help")
         assert ended.code == 0
         assert f"isthmus {' '.join(command)}".strip() in " ".join(ended.out.split())
+        assert "{" not in ended.out  # a placeholder nobody filled
 
 
 def test_the_version_is_printed(isthmus: Callable[..., Ended]) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import typer
 
 from gateway.app import printing
+from gateway.app.commands.usage import Command
 from gateway.app.commands.where import Data, Json, Where, folder
 from gateway.app.running import ask
 from gateway.core.errors import ConfigError
@@ -25,7 +26,7 @@ Of = Annotated[
 All = Annotated[bool, typer.Option("--all", help="All of the node.")]
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_(
     where: Where = None,
     data: Data = None,
@@ -60,7 +61,7 @@ def list_(
     )
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     id: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")],  # noqa: A002
     data: Data = None,
@@ -69,7 +70,7 @@ def show(
     printing.json(ask(folder(data), "GET", "/dead-letter?" + urlencode({"id": id})))
 
 
-@app.command()
+@app.command(cls=Command)
 def resend(
     ids: Ids = None,
     data: Data = None,
@@ -90,7 +91,7 @@ def resend(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=Command)
 def drop(
     ids: Ids = None,
     data: Data = None,

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from gateway.app import printing
+from gateway.app.commands.usage import Command
 from gateway.app.commands.where import Data, Json, Where, folder
 from gateway.app.fields import moment
 from gateway.codec.frames import open_frame
@@ -44,7 +45,7 @@ class Gap(NamedTuple):
     reason: str
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     where: Where = None,
     data: Data = None,
@@ -68,7 +69,7 @@ def show(
     asyncio.run(_show(folder(data or where), follow=follow, since=since, limit=limit, json=json))
 
 
-@app.command()
+@app.command(cls=Command)
 def verify(where: Where = None, data: Data = None, *, json: Json = False) -> None:
     """Check every frame of the log: checksums, order, the file itself. Exit code 1 when something is damaged."""
     report = asyncio.run(verify_apart(folder(data or where)))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gateway.app import printing
+from gateway.app.commands.usage import Command
 from gateway.app.commands.where import Data, folder
 from gateway.app.running import ask
 
@@ -18,7 +19,7 @@ def _group() -> None:
     pass
 
 
-@app.command()
+@app.command(cls=Command)
 def resume(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The subscription's name.")], data: Data = None
 ) -> None:
