@@ -34,7 +34,7 @@ class LogConfig(Section):
 
     keep: Duration = Field(default=3 * _DAY, ge=0)
     """How long events stay for replay after everyone has them."""
-    at_most: Size = Field(default=50 * _GIB, ge=64 * _MIB)
+    at_most: Size = Field(default=50 * _GIB, ge=8 * _MIB)
     """The most the log may take on disk."""
     full: Literal["refuse", "drop_oldest"] = "refuse"
     """At `at_most`: refuse new events (sources and clients wait), or drop the oldest (readers are told of the gap)."""
