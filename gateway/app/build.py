@@ -10,7 +10,7 @@ from gateway.api.limits import Limits
 from gateway.app import catalog
 from gateway.core.retry import Retry
 from gateway.flow.ingest import Ingest
-from gateway.flow.subscription import Subscription
+from gateway.flow.subscription import SKEW, Subscription
 from gateway.log.lmdb import LmdbLog
 from gateway.rules.dialects import compile_filter
 
@@ -152,7 +152,9 @@ def wanted(config: written.Config, created: dict[str, float]) -> dict[str, list[
     """What this node's subscriptions want of each other region."""
     found: dict[str, list[Wanted]] = {}
     for name, configured in config.subscriptions.items():
+        since = _since(configured, created[name])
+        one = Wanted(configured.filter, None if since is None else since - SKEW)  # clocks differ: rather one too many
         for region in configured.from_:
             if region != config.region:
-                found.setdefault(region, []).append(Wanted(configured.filter, _since(configured, created[name])))
+                found.setdefault(region, []).append(one)
     return found
