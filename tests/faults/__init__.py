@@ -39,7 +39,7 @@ F15 429 with Retry-After
     tests/flow/test_delivery_faults.py::test_a_wish_for_a_pause_is_obeyed_exactly_by_everybody
     tests/connectors/test_http.py::test_the_destinations_own_pause_is_obeyed
 F16 4xx
-    tests/flow/test_delivery_faults.py::test_rejected_is_never_repeated_and_is_buried_with_the_answer
+    tests/flow/test_delivery_events.py::test_rejected_is_never_repeated_and_is_buried_with_the_answer
 F17 410
     tests/flow/test_delivery_faults.py::test_gone_disables_the_subscription_until_resumed
 F18 sink hangs
@@ -48,15 +48,15 @@ F19 answers that drip, redirects
     tests/connectors/test_http.py::test_an_answer_that_drips_is_cut
     tests/connectors/test_http.py::test_redirects_are_not_followed
 F20 poison
-    tests/flow/test_delivery_faults.py::test_a_poison_event_is_given_up_and_holds_only_its_key
-    tests/flow/test_delivery_faults.py::test_poison_may_block_its_key_and_no_other
+    tests/flow/test_delivery_events.py::test_a_poison_event_is_given_up_and_holds_only_its_key
+    tests/flow/test_delivery_events.py::test_poison_may_block_its_key_and_no_other
 F21 no dead letters can be written
-    tests/flow/test_delivery_faults.py::test_when_dead_letters_cannot_be_written_their_events_stay
+    tests/flow/test_delivery_events.py::test_when_dead_letters_cannot_be_written_their_events_stay
 F22 sent again, fails again
     tests/flow/test_dead_letters.py::test_sending_again_what_still_fails_ends
 F23 a batch fails in part
-    tests/flow/test_delivery_faults.py::test_only_failed_events_of_a_batch_are_repeated
-    tests/flow/test_delivery_faults.py::test_order_of_a_key_when_its_batch_fails_in_part
+    tests/flow/test_delivery_events.py::test_only_failed_events_of_a_batch_are_repeated
+    tests/flow/test_delivery_events.py::test_order_of_a_key_when_its_batch_fails_in_part
 F24 visibility expires
     tests/connectors/test_aws_sqs.py::test_a_slow_log_keeps_its_messages_hidden
     tests/flow/test_ingest.py::test_a_recent_duplicate_is_dropped_and_acknowledged
