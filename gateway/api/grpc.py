@@ -93,6 +93,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.message),
         ("grpc.max_metadata_size", limits.head),
+        ("grpc.http2.lookahead_bytes", 2 * 1024 * 1024),  # sixteen batches without waiting for a window update
         ("grpc.http2.max_frame_size", 1024 * 1024),  # a batch in one piece: 5 % less CPU than in seven
         ("grpc.max_concurrent_streams", limits.streams),
         ("grpc.max_allowed_incoming_connections", limits.connections),
