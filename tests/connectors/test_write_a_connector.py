@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "write-a-connector.md"
 

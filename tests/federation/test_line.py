@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from federation.links import LONGEST_PAUSE
 from federation.peer import SILENCE
 from tests.emulators.fault_proxy import FaultProxy
 from tests.federation.arrange import FastClock, following, memory, origin_offsets, publish, serving, until
+
+pytestmark = pytest.mark.integration
 
 
 async def test_a_mute_line_is_noticed_and_used_again_once_it_heals() -> None:
