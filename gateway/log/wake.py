@@ -37,10 +37,15 @@ class Wakers:
         self._looked = 0
 
     def ring(self) -> None:
-        """Wake every reader; forget those that are gone."""
+        """Wake every reader; forget those that are gone. Never raises: the commit is done, whoever hears of it."""
         if os.fstat(self._folder).st_mtime_ns + _COARSE > self._looked:
             self._looked = time.time_ns()
-            self._names = os.listdir(self._folder)  # noqa: PTH208  (by descriptor: the path may be too long for a socket)
+            try:
+                self._names = os.listdir(self._folder)  # noqa: PTH208  (the path may be too long for a socket)
+            except (
+                OSError
+            ):  # it takes a descriptor, and there may be none: the known readers are woken, the next commit looks
+                self._looked = 0
         for name in self._names:
             try:
                 self._socket.sendto(b"\0", _address(self._folder, name))
