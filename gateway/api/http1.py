@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from gateway.api.limits import Limits
@@ -24,6 +24,7 @@ _chunk = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\
 _absolute = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 _LONGEST_CHUNK_LINE = 256
 _LONGEST_LENGTH = 15
+_PART = 128 * 1024
 _CRLF = b"\r\n"
 _ONCE = frozenset({"host", "content-length", "transfer-encoding", "content-type", "content-encoding", "expect"})
 _IDLE, _HEAD, _BODY = "idle", "head", "body"
@@ -55,6 +56,29 @@ class Request:
     body: bytes = b""
 
 
+class _Body:
+    """Bytes that grow in parts: one buffer would be copied while it grows, and cost twice its size."""
+
+    __slots__ = ("_parts", "_size")
+
+    def __init__(self) -> None:
+        self._parts: list[bytearray] = []
+        self._size = 0
+
+    def __iadd__(self, data: memoryview) -> Self:
+        if not self._parts or len(self._parts[-1]) >= _PART:
+            self._parts.append(bytearray())
+        self._parts[-1] += data
+        self._size += len(data)
+        return self
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self._parts)
+
+
 class Requests:
     """The requests of one connection."""
 
@@ -67,7 +91,7 @@ class Requests:
         self._pending = b""
         self._at = 0
         self._request: Request | None = None
-        self._body = bytearray()
+        self._body = _Body()
         self._left = 0
         self._chunked = False
         self._between = False
@@ -174,7 +198,7 @@ class Requests:
         if len(self._body) < self._left:
             return False
         request.body = bytes(self._body)
-        self._body = bytearray()
+        self._body = _Body()
         return True
 
     def _read_chunks(self, request: Request) -> bool:
@@ -192,7 +216,7 @@ class Requests:
         if not self._skip_trailers():
             return False
         request.body = bytes(self._body)
-        self._body = bytearray()
+        self._body = _Body()
         return True
 
     def _read_chunk_line(self) -> bool:
