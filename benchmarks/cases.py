@@ -27,6 +27,8 @@ class Case:
     """Of the peer's link; s2_auto is its default."""
     deliver: bool = False
     """With delivery into a file at B."""
+    filters: str = ""
+    """The region (a, b) with ten subscriptions whose filters look into the data; a hundredth of the events pass."""
 
 
 def _cases() -> dict[str, Case]:
@@ -43,6 +45,7 @@ def _cases() -> dict[str, Case]:
     cases.append(Case("grpc-1-gathered", 1, workers=512, merge=500))
     cases.append(Case("grpc-100-gathered", 100, workers=40, ahead=8000, merge=500))
     cases.append(Case("grpc-100-delivered", 100, deliver=True))
+    cases += [Case(f"grpc-100-filtered-at-{region}", 100, filters=region) for region in ("a", "b")]
     for rate, batch, label in ((100, 1, "100"), (10_000, 10, "10k"), (50_000, 100, "50k")):
         cases.append(Case(f"grpc-open-{label}", batch, rate=rate))
         cases.append(Case(f"http-open-{label}", batch, rate=rate, door="http", workers=64))

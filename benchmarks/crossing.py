@@ -62,7 +62,7 @@ async def measure(case: Case, *, seconds: float, hold: float = 0.0, environment:
 @asynccontextmanager
 async def _pair(case: Case, folder: Path, environment: dict[str, str]) -> AsyncIterator[IsthmusPair | JetStreamPair]:
     if case.peer == OURS:
-        async with isthmus_pair(folder, deliver=case.deliver, environment=environment) as ours:
+        async with isthmus_pair(folder, deliver=case.deliver, filters=case.filters, environment=environment) as ours:
             yield ours
     else:
         async with jetstream_pair(folder, always=case.peer == ALWAYS, compression=case.compression) as theirs:

@@ -33,6 +33,8 @@ data: {folder}/a
 log: {{at_most: 8GiB}}
 api: {{http: 127.0.0.1:{http_a}, grpc: 127.0.0.1:{grpc_a}}}
 federation: {{listen: 127.0.0.1:{link_a}, peers: {{b: [127.0.0.1:{link_b}]}}}}
+sinks: {{out: {{file: {{path: {folder}/out-a.jsonl}}}}}}
+subscriptions: {{{filters_a}}}
 logging: {{level: warning}}
 """
 _B = """
@@ -42,9 +44,16 @@ log: {{at_most: 8GiB}}
 api: {{http: 127.0.0.1:{http_b}}}
 federation: {{listen: 127.0.0.1:{link_b}, peers: {{a: [127.0.0.1:{link_a}]}}}}
 sinks: {{out: {{file: {{path: {folder}/out.jsonl}}}}}}
-subscriptions: {{everything: {{from: [a], to: out, paused: {paused}}}}}
+subscriptions: {{everything: {{from: [a], to: out, paused: {paused}}}, {filters_b}}}
 logging: {{level: warning}}
 """
+_FILTER = """
+filter{number}: {{from: [a], to: out, match: {{
+  type: [{{prefix: com.acme.order.}}],
+  data: {{currency: [EUR], shipping: {{price: [{{numeric: ["<", 5]}}]}}, customer: [{{prefix: "c-{number:03}"}}]}}}}}}
+"""
+"""One subscription in a thousand customers; its filter looks at three places of the data."""
+_FILTERS = ", ".join(_FILTER.format(number=number).strip() for number in range(10))
 _PORTS = ("http_a", "grpc_a", "link_a", "http_b", "link_b")
 _LIMIT = 20.0
 _PAGE = 4 << 20
@@ -127,14 +136,17 @@ async def _follow(log: FollowedLog, meter: Meter) -> None:
 
 
 @asynccontextmanager
-async def isthmus_pair(folder: Path, *, deliver: bool, environment: dict[str, str]) -> AsyncIterator[IsthmusPair]:
+async def isthmus_pair(
+    folder: Path, *, deliver: bool, filters: str, environment: dict[str, str]
+) -> AsyncIterator[IsthmusPair]:
     """Start both regions in a folder, and wait until they are ready and the link is up."""
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     processes: list[asyncio.subprocess.Process] = []
     try:
         for name, text in (("a", _A), ("b", _B)):
             config = folder / f"{name}.yaml"
-            config.write_text(text.format(folder=folder, paused=str(not deliver).lower(), **ports))
+            chosen = {f"filters_{region}": _FILTERS if region == filters else "" for region in "ab"}
+            config.write_text(text.format(folder=folder, paused=str(not deliver).lower(), **chosen, **ports))
             with (folder / f"{name}.log").open("wb") as output:
                 processes.append(
                     await asyncio.create_subprocess_exec(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from gateway.core.errors import IsthmusError
-from gateway.rules.dialects import MAX_DEPTH, compile_filter, union
+from gateway.rules.dialects import compile_filter, union
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 EVERYTHING = ""
 LARGEST = 512 * 1024
 """Bytes of an expression; a longer one asks for everything, because a message of it would not get through."""
-_DEPTH, _TERMS = MAX_DEPTH + 4, 20_000
-"""Of a union, which is larger than each of its filters may be."""
 _DEPTH = 40
 _TERMS = 100_000
 """A union wraps and adds up what each subscription may have."""
@@ -45,7 +43,7 @@ class Wanted(NamedTuple):
     """What one subscription wants of one region."""
 
     filter: object | None
-    """As in the configuration; None: everything."""
+    """In the dialects (gateway/rules/dialects.py); None: everything."""
     since: float | None
     """Its creation, seconds since 1970; None: from the earliest."""
 
@@ -112,6 +110,7 @@ def compile_interest(expression: str) -> Compiled:
     if expression == EVERYTHING:
         return Compiled(None, "")
     try:
-        return Compiled(compile_filter(msgspec.json.decode(expression), "interest", depth=_DEPTH, terms=_TERMS), "")
+        rule = compile_filter(msgspec.json.decode(expression), "interest", depth=_DEPTH, terms=_TERMS)
     except (msgspec.DecodeError, IsthmusError, RecursionError) as problem:
         return Compiled(None, f"{type(problem).__name__}: {problem}"[:500])
+    return Compiled(rule.matches, "")

@@ -5,17 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from federation.interest import Wanted
+from federation import interest
 from gateway.api.limits import Limits
-from gateway.app import catalog
+from gateway.app import catalog, rules
 from gateway.core.retry import Retry
+from gateway.flow.choosing import Choosing
 from gateway.flow.ingest import Ingest
 from gateway.flow.subscription import SKEW, Subscription
 from gateway.log.lmdb import LmdbLog
-from gateway.rules.dialects import compile_filter
+from gateway.rules.lens import Lens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from gateway.app import config as written
     from gateway.app.connections import Connection
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from gateway.core.event import Event
     from gateway.core.records import Store
     from gateway.flow.dead_letters import DeadLetters
-    from gateway.flow.subscription import Prepare
+    from gateway.flow.subscription import Wanted
+    from gateway.rules.change import Changes
 
 SPACE = "main"
 """The space of everything, until there are others."""
@@ -58,12 +60,30 @@ async def run_source(configured: Connection, door: Door) -> None:
         await source.run(door)
 
 
-def subscription(name: str, configured: written.Subscription, created: float) -> Subscription:
-    """A configured subscription, its filter compiled; `created` is when this node first saw it."""
+def subscriptions(config: written.Config, created: dict[str, float]) -> list[Subscription]:
+    """The configured subscriptions, filters and changes compiled; `created` is when this node first saw each."""
+    lens, keys = Lens(), rules.mask_keys(config)
+    running = {name: one for name, one in config.subscriptions.items() if not one.paused}
+    compiled = {name: rules.rule(one, f"subscriptions.{name}", lens) for name, one in running.items()}
+    choosing = Choosing(
+        {name: rule for name, rule in compiled.items() if rule is not None},
+        {name: frozenset(one.from_) for name, one in running.items()},
+        lens,
+    )
+    return [
+        _subscription(name, one, created[name], choosing.of(name), rules.changes(one, f"subscriptions.{name}", keys))
+        for name, one in config.subscriptions.items()
+    ]
+
+
+def _subscription(
+    name: str, configured: written.Subscription, created: float, wanted: Wanted | None, changes: Changes | None
+) -> Subscription:
     retry = configured.retry
     return Subscription(
         name=name,
-        prepare=_prepare(configured),
+        prepare=_unchanged if changes is None else partial(_changed, changes),
+        wanted=wanted,
         regions=frozenset(configured.from_),
         order_by=configured.order_by,
         lanes=configured.lanes,
@@ -89,18 +109,12 @@ def _since(configured: written.Subscription, created: float) -> float | None:
             return moment
 
 
-def _prepare(configured: written.Subscription) -> Prepare:
-    if configured.filter is None:
-        return _everything
-    return partial(_chosen, compile_filter(configured.filter))
-
-
-def _everything(event: Event) -> Sequence[Event]:
+def _unchanged(event: Event) -> Sequence[Event]:
     return (event,)
 
 
-def _chosen(matches: Callable[[Event], bool], event: Event) -> Sequence[Event]:
-    return (event,) if matches(event) else ()
+def _changed(changes: Changes, event: Event) -> Sequence[Event]:
+    return (changes.apply(event),)
 
 
 def delivers_own(config: written.Config) -> bool:
@@ -148,12 +162,13 @@ async def remember_creation(config: written.Config, store: Store, clock: Clock) 
     return created
 
 
-def wanted(config: written.Config, created: dict[str, float]) -> dict[str, list[Wanted]]:
+def wanted(config: written.Config, created: dict[str, float]) -> dict[str, list[interest.Wanted]]:
     """What this node's subscriptions want of each other region."""
-    found: dict[str, list[Wanted]] = {}
+    found: dict[str, list[interest.Wanted]] = {}
     for name, configured in config.subscriptions.items():
         since = _since(configured, created[name])
-        one = Wanted(configured.filter, None if since is None else since - SKEW)  # clocks differ: rather one too many
+        # clocks differ: rather one too many
+        one = interest.Wanted(rules.in_dialects(configured), None if since is None else since - SKEW)
         for region in configured.from_:
             if region != config.region:
                 found.setdefault(region, []).append(one)

@@ -6,16 +6,23 @@ about that), so that these mistakes are named in the same run as all others.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.app.fields import host_and_port, is_loopback
 from gateway.app.problems import unknown
+from gateway.app.rules import DIALECTS, compile_by
 from gateway.app.yaml import name
 from gateway.core.errors import ConfigError
-from gateway.rules.dialects import compile_filter
+from gateway.rules.change import compile_changes
+from gateway.rules.mask import compile_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.app.yaml import Document, Path, Value
+
+_Made = TypeVar("_Made")
 
 _BINDS: tuple[Path, ...] = (("api", "http"), ("api", "grpc"), ("federation", "listen"))
 
@@ -26,7 +33,7 @@ def check(document: Document) -> None:
     _check_peers(document)
     _check_targets(document)
     _check_regions(document)
-    _check_filters(document)
+    _check_rules(document)
     _check_renames(document)
 
 
@@ -82,22 +89,34 @@ def _check_regions(document: Document) -> None:
                 document.complain((*path, "from", index), unknown("region", region, known))
 
 
-def _check_filters(document: Document) -> None:
+def _check_rules(document: Document) -> None:
+    keys = document.at(("keys",))
+    compiled = {} if keys is None else _compile(document, ("keys",), partial(compile_keys, keys)) or {}
     for path, subscription in _subscriptions(document):
-        written = subscription.get("filter")
-        if written is None:
-            continue
-        here = (*path, "filter")
-        try:
-            compile_filter(written, name(here))
-        except ConfigError as problem:
-            places = {name(path): path for path in document.lines if path[: len(here)] == here}
-            for text in problem.problems:
-                where, _, what = text.partition(": ")
-                if where in places:
-                    document.complain(places[where], what)
-                else:
-                    document.complain(here, text.removeprefix(name(here)).removeprefix(": "))
+        found = [key for key in DIALECTS if subscription.get(key) is not None]
+        for key in found[1:]:
+            document.complain((*path, key), f"{found[0]} is here too, expected at most one of {', '.join(DIALECTS)}")
+        for key in found:
+            here = (*path, key)
+            _compile(document, here, partial(compile_by, key, document.at(here), name(here)))
+        here = (*path, "change")
+        if subscription.get("change") is not None:
+            _compile(document, here, partial(compile_changes, document.at(here), name(here), keys=compiled))
+
+
+def _compile(document: Document, here: Path, compile_it: Callable[[], _Made]) -> _Made | None:
+    """Note what is wrong with what stands here, each problem at its own line where the file has one."""
+    try:
+        return compile_it()
+    except ConfigError as problem:
+        places = {name(path): path for path in document.lines if path[: len(here)] == here}
+        for text in problem.problems:
+            where, _, what = text.partition(": ")
+            if where in places:
+                document.complain(places[where], what)
+            else:
+                document.complain(here, text.removeprefix(name(here)).removeprefix(": "))
+        return None
 
 
 def _check_renames(document: Document) -> None:

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from gateway.app import printing
-from gateway.app.commands import connectors, dead_letters, demonstrate, log_files, publishing, subscriptions
+from gateway.app.commands import (
+    connectors,
+    dead_letters,
+    demonstrate,
+    explaining,
+    linting,
+    log_files,
+    matching,
+    publishing,
+    subscriptions,
+    testing,
+)
 from gateway.app.commands.usage import Command
 from gateway.app.commands.where import Json, Where, folder
 from gateway.app.config import load
@@ -104,6 +115,10 @@ def status(where: Where = None, *, json: Json = False) -> None:
 
 
 app.command(cls=Command)(publishing.send)
+app.command(cls=Command)(matching.match)
+app.command(cls=Command)(explaining.explain)
+app.command(cls=Command)(linting.lint)
+app.command("test", cls=Command)(testing.run_tests)
 app.add_typer(log_files.app, name="log")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(subscriptions.app, name="subscriptions")

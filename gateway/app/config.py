@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path  # noqa: TC003  pydantic reads the annotations
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, SecretStr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from gateway.app import yaml
@@ -24,6 +24,9 @@ from gateway.app.problems import explain
 from gateway.app.references import References
 from gateway.core.frame import MAX_EVENT
 from gateway.core.quantities import Duration, Size  # noqa: TC001  the same
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _DAY = 86400.0
 _MIB, _GIB = 1 << 20, 1 << 30
@@ -93,7 +96,15 @@ class Subscription(Section):
     from_: list[Name] = Field(default=[], alias="from")
     """The regions whose events it wants; default: this one."""
     filter: JsonValue = Field(default=None, title="filter")
-    """Which of them: a filter in the CloudEvents dialects; default: all."""
+    """Which of them, in the CloudEvents dialects. At most one of filter, match, cesql and cel; default: all."""
+    match: JsonValue = Field(default=None, title="event pattern")
+    """The same as an event pattern, over attributes and `data`."""
+    cesql: str | None = None
+    """The same as a CESQL expression, over attributes."""
+    cel: str | None = None
+    """The same as a CEL expression, over attributes and `data`; needs the extra `cel`."""
+    change: list[JsonValue] = Field(default=[], title="steps")
+    """What is made of them: steps, each one of set, remove, keep, rename, template and mask."""
     to: str
     """The sink's name."""
     order_by: Attribute | None = None
@@ -160,18 +171,23 @@ class Config(Section):
     sinks: dict[Name, Connection] = Field(default={})
     """Where events go: your name → connector → its settings."""
     subscriptions: dict[Name, Subscription] = Field(default={})
+    keys: dict[Name, dict[str, SecretStr]] = Field(default={})
+    """Secrets that masks hash with: your name → version → secret; the first version is the current one."""
     federation: Federation = Federation()
     api: Api = Api()
     logging: Logging = Logging()
 
 
-def load(path: Path) -> Config:
+def load(path: Path, *, environment: Mapping[str, str] | None = None, files: Mapping[str, str] | None = None) -> Config:
     """Read and check a config file; `from:` and `data:` come back filled in.
+
+    References are resolved from `environment` instead of the process's own,
+    and from `files` (path as written → text) before the disk is looked at.
 
     :raises ConfigError: with everything that is wrong in `.problems`.
     """
     document = yaml.read(path)
-    references = References(os.environ, path.absolute().parent)
+    references = References(os.environ if environment is None else environment, path.absolute().parent, files)
     references.resolve(document)
     if not isinstance(document.value, dict):
         document.complain((), "expected a mapping that begins with region: and data:")

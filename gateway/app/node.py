@@ -107,17 +107,12 @@ class Node:
         self, loops: asyncio.TaskGroup, sinks: dict[str, Sink], created: dict[str, float]
     ) -> list[asyncio.Task[None]]:
         self.destinations = {name: Destination(name, self.clock) for name in sinks}
-        for name, configured in self.config.subscriptions.items():
+        for subscription in build.subscriptions(self.config, created):
+            to = self.config.subscriptions[subscription.name].to
             delivery = Delivery(
-                build.subscription(name, configured, created[name]),
-                self.log,
-                self.log,
-                sinks[configured.to],
-                self.destinations[configured.to],
-                self.dead_letters,
-                self.clock,
+                subscription, self.log, self.log, sinks[to], self.destinations[to], self.dead_letters, self.clock
             )
-            self.deliveries[name] = delivery
+            self.deliveries[subscription.name] = delivery
         return [self._spawn(loops, f"subscription {name}", one.run) for name, one in self.deliveries.items()]
 
     async def _stop_deliveries(self, running: list[asyncio.Task[None]]) -> None:

@@ -27,9 +27,10 @@ _SHORTEST_SECRET = 4
 class References:
     """Resolves a document's references, and hides what they gave from anything we print."""
 
-    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], folder: Path, files: Mapping[str, str] | None = None) -> None:
         self._environment = environment
         self._folder = folder
+        self._files = files or {}
         self._found: list[tuple[yaml.Path, str]] = []
 
     def resolve(self, document: yaml.Document) -> None:
@@ -88,6 +89,8 @@ class References:
         return value
 
     def _file(self, path: str) -> str:
+        if path in self._files:
+            return self._files[path]
         try:
             with (self._folder / path).open("rb") as file:
                 content = file.read(_MAX_FILE + 1)

@@ -104,6 +104,14 @@ class Frame:
         """The origin offset of each event, in order."""
         return [run.first + step for run in self.header.runs for step in range(run.count)]
 
+    def origin_offset_at(self, index: int) -> int:
+        """The origin offset of event `index`."""
+        for run in self.header.runs:
+            if index < run.count:
+                return run.first + index
+            index -= run.count
+        raise IndexError(index)
+
     def accepted_times(self) -> list[float]:
         """The `accepted` of each event, in order."""
         return [run.accepted for run in self.header.runs for _ in range(run.count)]

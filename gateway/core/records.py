@@ -42,6 +42,11 @@ class Stored:
     frame: Frame
     opened: list[Event] | None = field(default=None, repr=False)
     """The events, once somebody opened the frame; shared by all readers, never mutate."""
+    is_shared: bool = False
+    """Whether several readers are given this very object."""
+    decided: Mapping[str, Sequence[tuple[int, Event]]] | None = field(default=None, repr=False)
+    """Who wants which of its events, once somebody asked for all: name → events with their indexes, ascending. Shared
+    like `opened`."""
 
     @property
     def last(self) -> int:

@@ -58,6 +58,7 @@ class Burial:
             parcel.origin,
             parcel.origin_offset,
             redrives=parcel.replay,
+            is_raw=parcel.is_raw,
         )
 
     async def _bury(self, letters: Sequence[DeadLetter]) -> bool:

@@ -36,7 +36,8 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
     subscription: str
     """Whose; `source:NAME` for what a source could not hand over."""
     event: Event | None
-    """Untouched, as the sink was to have it but without our stamp; None when its frame cannot be opened."""
+    """Untouched, as the sink was to have it but without our stamp (or, `is_raw`, as it came in); None when its frame
+    cannot be opened."""
     reason: str
     """What the destination or the check said, an excerpt."""
     attempts: int
@@ -50,6 +51,9 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
     """Records from `origin_offset` on that this stands for: more than 1 only for a frame that cannot be opened."""
     redrives: int = 0
     """How often it was sent again."""
+    is_raw: bool = False
+    """Whether the event is as it came in, because the subscription's changes failed on it; they are tried anew before
+    it is sent again."""
 
     @property
     def id(self) -> str:
@@ -268,5 +272,6 @@ def _again(letter: DeadLetter, event: Event, not_before: float) -> bytes:
         letter.origin_offset,
         letter.redrives + 1,
         not_before=not_before,
+        is_raw=letter.is_raw,
     )
     return encode_kept(kept)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from gateway.codec.frames import open_frame
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.core.clock import Clock
+    from gateway.core.event import Event
     from gateway.core.frame import Frame
     from gateway.core.records import EventLog, Page, Stored
     from gateway.flow.bell import Bell
@@ -32,6 +34,12 @@ if TYPE_CHECKING:
     from gateway.flow.waiting import Waiting
 
 log = logging.getLogger(__name__)
+
+
+FEW = 16
+"""Events of a frame whose places at the origin are looked up one by one."""
+
+_index = itemgetter(0)
 
 
 class Intake:
@@ -138,37 +146,41 @@ class Intake:
         :raises Damaged: it cannot be opened; nothing was queued.
         """
         frame = stored.frame
-        if stored.opened is None:
-            stored.opened = open_frame(frame)
+        wanted = self._subscription.wanted
+        chosen = _everything(stored) if wanted is None else wanted(stored)
         by_size = self._limits.in_memory_bytes * frame.count // frame.header.raw
         self.at_most = max(1, min(self._limits.in_memory, by_size))
-        origin, origins = frame.header.origin, frame.origin_offsets()
+        origin = frame.header.origin
         cursor, prepare = self._progress.cursor, self._subscription.prepare
         pack, put = self._packer.pack, self._lanes.put
-        filtered = 0
-        too_old = self._too_old(frame)
-        for index in range(max(0, after + 1 - stored.first), frame.count):
+        start = max(0, after + 1 - stored.first)
+        if first := max(start, self._too_old(frame)):
+            chosen = chosen[bisect_left(chosen, first, key=_index) :]
+        filtered = frame.count - start - len(chosen)
+        if filtered and stored.first + start <= cursor.restored:  # some may have been open before a restart
+            for index in set(range(start, frame.count)).difference(map(_index, chosen)):
+                cursor.settle(stored.first + index)
+        origins = frame.origin_offsets() if len(chosen) > FEW else None
+        for index, event in chosen:
+            origin_offset = frame.origin_offset_at(index) if origins is None else origins[index]
             offset = stored.first + index
-            if index < too_old:
-                filtered += 1
-                cursor.settle(offset)
-                continue
             if offset <= cursor.restored and not cursor.wants(offset):
                 continue
-            event = stored.opened[index]
             try:
                 made = prepare(event)
             except Rejected as problem:
                 cursor.take(offset)
-                self._doom(pack(event, offset, origin, origins[index]), str(problem))
+                parcel = pack(event, offset, origin, origin_offset)
+                parcel.is_raw = True
+                self._doom(parcel, str(problem))
                 continue
             if not made:
                 filtered += 1
-                cursor.settle(offset)  # it may have been open before a restart
+                cursor.settle(offset)  # the same
                 continue
             cursor.take(offset, len(made))
             for each in made:
-                parcel = pack(each, offset, origin, origins[index])
+                parcel = pack(each, offset, origin, origin_offset)
                 if offset in cursor.failing:
                     self._packer.carry_on(parcel, cursor.failing[offset], self._uptime())
                     self._waiting.hold(parcel, 0.0)
@@ -187,3 +199,9 @@ class Intake:
         """Have it buried, not sent."""
         parcel.reason, parcel.doomed = reason, True
         self._waiting.hold(parcel, 0.0)
+
+
+def _everything(stored: Stored) -> list[tuple[int, Event]]:
+    if stored.opened is None:
+        stored.opened = open_frame(stored.frame)
+    return list(enumerate(stored.opened))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from xxhash import xxh3_128_hexdigest
 
+from gateway.core.errors import Rejected
 from gateway.core.event import Event, Outgoing, canonical
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Parcel(msgspec.Struct, eq=False, gc=False):
     """The last problem."""
     doomed: bool = False
     """To be buried; not to be sent any more."""
+    is_raw: bool = False
+    """Whether `event` is as it came in, because `prepare` failed on it: it must not be sent like this."""
 
     def failing_for(self, uptime: float) -> float:
         """Seconds since the first failure while the destination was up."""
@@ -62,6 +65,7 @@ class Packer:
 
     def __init__(self, subscription: Subscription) -> None:
         self._name = subscription.name
+        self._prepare = subscription.prepare
         self._stamp = subscription.stamp
         self._key_of = key_of(subscription.order_by)
 
@@ -80,10 +84,24 @@ class Packer:
         return parcel
 
     def repack(self, event: Event, key: str | None, origin: str, origin_offset: int, replay: int) -> Parcel:
-        """Make the parcel of an event that comes from the waiting log."""
+        """Make the parcel of an event that comes from the waiting log, where it was kept as `prepare` made it."""
         order = self._key_of(event) if key is None else key
         outgoing = self._outgoing(event, order, origin, origin_offset, replay)
         return Parcel(0, key, event, outgoing, origin, origin_offset, replay)
+
+    def prepare(self, event: Event, origin: str, origin_offset: int, replay: int) -> Parcel:
+        """Make the parcel of an event on which `prepare` failed before; it is doomed if it fails again."""
+        try:
+            made = self._prepare(event)
+        except Rejected as problem:
+            made, reason = (), str(problem)
+        else:
+            reason = f"it became {len(made)} events, which cannot be sent again as one"
+        if len(made) == 1:
+            return self.repack(made[0], None, origin, origin_offset, replay)
+        parcel = self.repack(event, None, origin, origin_offset, replay)
+        parcel.reason, parcel.doomed, parcel.is_raw = reason, True, True
+        return parcel
 
     def _outgoing(self, event: Event, key: str | None, origin: str, origin_offset: int, replay: int) -> Outgoing:
         extensions = event.extensions

@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.core.event import Event
+from gateway.core.records import Stored
 from gateway.core.retry import Retry
 
 Prepare = Callable[[Event], Sequence[Event]]
-"""Pure: what one event becomes for this subscription; () when it is filtered out. May raise Rejected."""
+"""Pure: what one event becomes for this subscription; () when it is left out. May raise Rejected."""
+Wanted = Callable[[Stored], Sequence[tuple[int, Event]]]
+"""Pure: the events of a frame that pass the filter, each with its index in it, ascending. Raises Damaged for a frame
+that cannot be opened."""
 
 SKEW = 60.0
 """Seconds by which the clocks of two regions may differ before a new subscription misses something."""
@@ -24,6 +28,8 @@ class Subscription:
     prepare: Prepare
     regions: frozenset[str]
     """Only records whose origin log is of one of these regions."""
+    wanted: Wanted | None = None
+    """None: all of them."""
     order_by: str | None = None
     """An attribute or an extension; the events of one value are delivered in order. Without it, or where an event has
     no such value, nothing is promised about order."""

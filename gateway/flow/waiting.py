@@ -56,6 +56,8 @@ class Kept(msgspec.Struct, array_like=True, frozen=True):
     doomed: bool = False
     not_before: float = 0.0
     """Wall clock before which it is not to be sent."""
+    is_raw: bool = False
+    """As in Parcel."""
 
 
 class Place(msgspec.Struct, gc=False):
@@ -292,6 +294,7 @@ class Waiting:
             parcel.first_at,
             parcel.reason,
             parcel.doomed,
+            is_raw=parcel.is_raw,
         )
         value = encode_kept(kept)
         self._pending[TABLE, self._row(parcel.sequence)] = value
@@ -305,12 +308,17 @@ class Waiting:
         if value is None:
             ((_, value),) = self._store.rows(TABLE, after=self._row(place.sequence - 1), limit=1)
         kept = decode_kept(value)
-        parcel = self._packer.repack(kept.event, kept.key, kept.origin, kept.origin_offset, kept.replay)
+        place_of = (kept.origin, kept.origin_offset, kept.replay)
+        if kept.is_raw and not kept.doomed:
+            parcel = self._packer.prepare(kept.event, *place_of)
+        else:
+            parcel = self._packer.repack(kept.event, kept.key, *place_of)
+            parcel.reason, parcel.doomed, parcel.is_raw = kept.reason, kept.doomed, kept.is_raw
         parcel.sequence, parcel.size = place.sequence, place.size
         parcel.attempts, parcel.failed_for = kept.attempts, kept.failed_for
         parcel.failing_since = place.at if kept.attempts else None
         parcel.failed_at = place.failed_at
-        parcel.first_at, parcel.reason, parcel.doomed = kept.first_at, kept.reason, kept.doomed
+        parcel.first_at = kept.first_at
         return parcel
 
     def _row(self, sequence: int) -> bytes:

@@ -52,7 +52,8 @@ class MemoryLog:
                 if isinstance(item, Batch)
                 else item
             )
-            self._frames.append(Stored(self.end + 1, frame, item.events if isinstance(item, Batch) else None))
+            events = item.events if isinstance(item, Batch) else None
+            self._frames.append(Stored(self.end + 1, frame, events, is_shared=True))
             self.end += frame.count
         self._put(rows, positions or {})
         self._grown.set()

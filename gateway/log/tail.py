@@ -52,6 +52,7 @@ class Tail:
                 self._clear()
             if not self.keeps_events:
                 one.opened = None  # while they are fresh in the cache, dropping them costs a third
+            one.is_shared = True
             self._frames.append(one)
             self.end = one.last
             self._size += len(one.frame.data)
@@ -110,7 +111,7 @@ class Tail:
         while self._opened_size > self._limit // 2 and self._opened < len(self._frames) - 1:
             stored = self._frames[self._opened]
             self._opened_size -= _opened_size(stored)
-            stored.opened = None
+            stored.opened = stored.decided = None
             self._opened += 1
         while self._size + self._opened_size > self._limit and self._start < len(self._frames) - 1:
             self._drop_oldest()

@@ -3,26 +3,38 @@
     exact prefix suffix   {attribute: string, ...}: all must hold; a missing attribute never does
     all any               a list of at least one filter
     not                   one filter
+    sql                   a CESQL expression
+    match cel             ours: an event pattern, a CEL expression; these two may look into the data
 
-Attributes are compared by their canonical strings. A filter is read into nodes
-once, and the nodes are written as one Python expression, so that an event costs
-a few attribute look-ups: many values for one attribute become one set.
+Attributes are compared by their canonical strings. A filter is read into terms
+once (terms.py), and these are written as one Python expression.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 from gateway.codec.validate import CORE, RESERVED, is_extension_name
 from gateway.core.errors import ConfigError
-from gateway.core.event import canonical
+from gateway.rules import cel, cesql, pattern
+from gateway.rules.lens import Lens
+from gateway.rules.terms import Group, Leaf, Node, Part, rule_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Protocol
 
-    from gateway.core.event import Event
+    from gateway.rules.rule import Rule
+
+    class Compile(Protocol):
+        """How a language is compiled."""
+
+        def __call__(self, spec: object, path: str, /, *, lens: Lens | None) -> Rule:
+            """Compile what stands at that path."""
+            ...
+
 
 MAX_DEPTH = 32
 """Filters inside filters."""
@@ -34,46 +46,29 @@ MAX_PROBLEMS = 50
 NOTHING: object = {"not": {"exact": {"specversion": "1.0"}}}
 """The filter that no event passes."""
 
-_REQUIRED = ("id", "source", "type")
-_DIALECTS = ("exact", "prefix", "suffix", "all", "any", "not")
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    """The attribute compares so with one of the values."""
-
-    how: Literal["exact", "prefix", "suffix"]
-    name: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """All or any of the parts, or not the one part."""
-
-    how: Literal["all", "any", "not"]
-    parts: tuple[_Node, ...]
-
-
-_Node: TypeAlias = _Leaf | _Group
+_DIALECTS = ("exact", "prefix", "suffix", "all", "any", "not", "sql", "match", "cel")
+LANGUAGES: Mapping[str, Compile] = {
+    "sql": cesql.compile_cesql,
+    "match": pattern.compile_pattern,
+    "cel": cel.compile_cel,
+}
+"""The dialects that are languages of their own."""
 
 
 def compile_filter(
-    spec: object, path: str = "filter", *, depth: int = MAX_DEPTH, terms: int = MAX_TERMS
-) -> Callable[[Event], bool]:
+    spec: object, path: str = "filter", *, lens: Lens | None = None, depth: int = MAX_DEPTH, terms: int = MAX_TERMS
+) -> Rule:
     """Compile a filter as YAML or JSON gives it; a list means all of them, None and an empty list everything.
 
-    The predicate never raises. `depth` and `terms` bound what is taken.
+    Rules that are asked together share a lens. `depth` and `terms` bound what is taken.
 
     :raises ConfigError: all that is wrong with it, each with its path from `path` on.
     """
-    reader = _Reader(depth=depth, terms=terms)
+    reader = _Reader(depth=depth, terms=terms, lens=lens or Lens())
     node = reader.read_top(spec, path)
     if reader.problems:
         raise ConfigError(*reader.problems)
-    source = f"lambda e: {_written(node)}"
-    # what is written is ours: names are [a-z0-9]+, values stand as literals that repr() made
-    return eval(compile(source, f"<{path or 'filter'}>", "eval"), {"text": canonical})  # type: ignore[no-any-return]  # noqa: S307
+    return rule_of(node, path or "filter")
 
 
 def union(filters: Sequence[object | None]) -> object | None:
@@ -109,18 +104,19 @@ class _Reader:
 
     depth: int
     terms: int
+    lens: Lens
     problems: list[str] = field(default_factory=list)
 
-    def read_top(self, spec: object, path: str) -> _Node:
+    def read_top(self, spec: object, path: str) -> Node:
         match spec:
             case None | []:
-                return _Group("all", ())
+                return Group("all", ())
             case list():
                 return self._read_list("all", spec, path, self.depth)
             case _:
                 return self._read(spec, path, self.depth)
 
-    def _read(self, spec: object, path: str, depth: int) -> _Node:
+    def _read(self, spec: object, path: str, depth: int) -> Node:
         if not isinstance(spec, dict) or len(spec) != 1:
             found = f"one with {len(spec)} keys" if isinstance(spec, dict) else type(spec).__name__
             return self._wrong(path, f"expected a mapping with one dialect ({', '.join(_DIALECTS)}), got {found}")
@@ -134,11 +130,11 @@ class _Reader:
             case "all" | "any":
                 return self._read_list(how, content, here, depth - 1)
             case "not":
-                return _Group("not", (self._read(content, here, depth - 1),))
+                return Group("not", (self._read(content, here, depth - 1),), here)
             case _:
-                return self._wrong(path, f"{how!a:.40} is not a dialect; they are {', '.join(_DIALECTS)}")
+                return self._read_language(how, content, here, path)
 
-    def _read_list(self, how: Literal["all", "any"], specs: object, path: str, depth: int) -> _Node:
+    def _read_list(self, how: Literal["all", "any"], specs: object, path: str, depth: int) -> Node:
         if not isinstance(specs, list) or not specs:
             return self._wrong(path, "expected a list of at least one filter")
         parts = []
@@ -146,9 +142,9 @@ class _Reader:
             if self.terms < 0 or len(self.problems) >= MAX_PROBLEMS:
                 break
             parts.append(self._read(spec, f"{path}[{index}]", depth))
-        return _Group(how, tuple(parts))
+        return Group(how, tuple(parts), path)
 
-    def _read_map(self, how: Literal["exact", "prefix", "suffix"], content: object, path: str) -> _Node:
+    def _read_map(self, how: Literal["exact", "prefix", "suffix"], content: object, path: str) -> Node:
         if not isinstance(content, dict) or not content:
             return self._wrong(path, "expected a mapping of at least one attribute to a string")
         self.terms -= len(content)
@@ -161,70 +157,25 @@ class _Reader:
             elif not isinstance(value, str) or not value:
                 self._wrong(f"{path}.{name}", f"expected a string that is not empty, got {value!a:.40}")
             else:
-                leaves.append(_Leaf(how, name, (value,)))
-        return leaves[0] if len(leaves) == 1 else _Group("all", tuple(leaves))
+                leaves.append(Leaf(how, name, (value,), f"{path}.{name}"))
+        return leaves[0] if len(leaves) == 1 else Group("all", tuple(leaves), path)
 
-    def _wrong(self, path: str, problem: str) -> _Node:
+    def _read_language(self, how: object, content: object, path: str, outside: str) -> Node:
+        if not isinstance(how, str) or how not in LANGUAGES:
+            return self._wrong(outside, f"{how!a:.40} is not a dialect; they are {', '.join(_DIALECTS)}")
+        self.terms -= 1
+        if self.terms < 0:
+            return self._wrong(path, "too many comparisons in one filter")
+        try:
+            return Part(LANGUAGES[how](content, path, lens=self.lens))
+        except ConfigError as problem:
+            self.problems += problem.problems
+            return Group("all", ())
+
+    def _wrong(self, path: str, problem: str) -> Node:
         self.problems.append(f"{path}: {problem}" if path else problem)
-        return _Group("all", ())
+        return Group("all", ())
 
 
 def _is_attribute(name: object) -> bool:
     return isinstance(name, str) and (name in CORE or (bool(is_extension_name(name)) and name not in RESERVED))
-
-
-def _written(node: _Node) -> str:
-    """The node as a Python expression over the event `e`."""
-    if isinstance(node, _Leaf):
-        return _written_leaf(node)
-    if node.how == "not":
-        return f"not {_written(node.parts[0])}"
-    if not node.parts:
-        return "True"
-    parts = _gathered(node.parts) if node.how == "any" else node.parts
-    joint = " or " if node.how == "any" else " and "
-    return _written(parts[0]) if len(parts) == 1 else f"({joint.join(map(_written, parts))})"
-
-
-def _gathered(parts: Sequence[_Node]) -> Sequence[_Node]:
-    """The same alternatives, those about one attribute in one, in the order of first appearance."""
-    values: dict[tuple[str, str], dict[str, None]] = {}
-    gathered: dict[object, _Node] = {}
-    for part in parts:
-        if isinstance(part, _Leaf):
-            key = (part.how, part.name)
-            known = values.setdefault(key, {})
-            known |= dict.fromkeys(part.values)
-            gathered[key] = _Leaf(part.how, part.name, tuple(known))
-        else:
-            gathered[len(gathered), id(part)] = part
-    return list(gathered.values())
-
-
-def _written_leaf(leaf: _Leaf) -> str:
-    if leaf.name == "specversion":
-        return str(_COMPARE[leaf.how]("1.0", leaf.values))
-    if leaf.name not in CORE:
-        value = f"e.extensions.get({leaf.name!r})"
-        compared = _compared(leaf, "(v if v.__class__ is str else text(v))")
-        return f"((v := {value}) is not None and {compared})"
-    value = f"e.{leaf.name}"
-    if leaf.how != "exact" and leaf.name not in _REQUIRED:
-        value = f"({value} or '')"  # nothing begins or ends with the values, which are not empty
-    return _compared(leaf, value)
-
-
-def _compared(leaf: _Leaf, value: str) -> str:
-    literals = ", ".join(map(repr, leaf.values))
-    one = len(leaf.values) == 1
-    if leaf.how == "exact":
-        return f"({value} == {literals})" if one else f"({value} in {{{literals}}})"
-    method = "startswith" if leaf.how == "prefix" else "endswith"
-    return f"{value}.{method}({literals})" if one else f"{value}.{method}(({literals}))"
-
-
-_COMPARE: Mapping[str, Callable[[str, tuple[str, ...]], bool]] = {
-    "exact": lambda value, values: value in values,
-    "prefix": str.startswith,
-    "suffix": str.endswith,
-}
