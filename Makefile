@@ -1,14 +1,14 @@
 # Everything one does with Isthmus. Needs make and Python 3.11 or newer, nothing else.
 # PYTHON=/path/to/python3.12 chooses another interpreter; see scripts/set_up.py for mirrors and proxies.
 .DEFAULT_GOAL := help
-.PHONY: help set-up demo test check lint unit bench soak lock matrix proto changelog clean
+.PHONY: help set-up demo test check lint unit bench bench-rules soak lock matrix proto changelog clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 SET_UP := @PYTHON="$(PYTHON)" scripts/set-up
 
 help:           ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 set-up:         ## make .venv with everything in requirements.lock
 	$(SET_UP) project
@@ -35,6 +35,9 @@ unit: set-up    ## unit tests only
 
 bench: set-up   ## crossings per second beside NATS JetStream; writes build/bench.json
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-rules: set-up ## what a filter costs, beside other engines; writes build/bench-rules.json
+	$(BIN)/python -m benchmarks.rules $(ARGS)
 
 soak: set-up    ## what must run for minutes: kills under load; seeds are printed
 	$(SET_UP) ministack proto

@@ -71,6 +71,11 @@ class Reading:
         self._sent_at = 0.0
         self._served = telemetry.served_events.labels(start.region)
 
+    @property
+    def looks_inside(self) -> bool:
+        """Whether frames are opened to choose what the reader gets."""
+        return self._interest.matches is not None
+
     def close(self, reason: str) -> None:
         """Say why, and end once that is said."""
         self._outbox.put_nowait(wire.FromLog(closed=wire.Closed(reason=reason)))

@@ -132,6 +132,11 @@ class FederationServer:
         """The first offset of a log that a region seen within `forget` seconds still needs; None: none waits."""
         return self._readers[log_id].lowest_needed(forget)
 
+    @property
+    def looks_inside(self) -> bool:
+        """Whether some reading region wants only a part of what it is served."""
+        return any(reading.looks_inside for reading in self._readings)
+
     def readers(self, log_id: str) -> dict[str, ReaderRow]:
         """Reading region → its row, for the admin API."""
         return self._readers[log_id].rows()

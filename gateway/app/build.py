@@ -16,7 +16,7 @@ from gateway.log.lmdb import LmdbLog
 from gateway.rules.lens import Lens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gateway.app import config as written
     from gateway.app.connections import Connection
@@ -60,8 +60,13 @@ async def run_source(configured: Connection, door: Door) -> None:
         await source.run(door)
 
 
-def subscriptions(config: written.Config, created: dict[str, float]) -> list[Subscription]:
-    """The configured subscriptions, filters and changes compiled; `created` is when this node first saw each."""
+def subscriptions(
+    config: written.Config, created: dict[str, float], is_needed: Callable[[str], bool]
+) -> list[Subscription]:
+    """The configured subscriptions, filters and changes compiled; `created` is when this node first saw each.
+
+    `is_needed` says whether anybody but them looks into the events that came in at a region.
+    """
     lens, keys = Lens(), rules.mask_keys(config)
     running = {name: one for name, one in config.subscriptions.items() if not one.paused}
     compiled = {name: rules.rule(one, f"subscriptions.{name}", lens) for name, one in running.items()}
@@ -69,6 +74,7 @@ def subscriptions(config: written.Config, created: dict[str, float]) -> list[Sub
         {name: rule for name, rule in compiled.items() if rule is not None},
         {name: frozenset(one.from_) for name, one in running.items()},
         lens,
+        is_needed=is_needed,
     )
     return [
         _subscription(name, one, created[name], choosing.of(name), rules.changes(one, f"subscriptions.{name}", keys))

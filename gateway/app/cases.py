@@ -17,6 +17,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from gateway.codec.json import decode
+from gateway.codec.payload import MALFORMED, why
 from gateway.core.errors import ConfigError, InvalidEvent
 from gateway.rules.cel import compile_cel
 from gateway.rules.cesql import evaluator
@@ -24,18 +25,20 @@ from gateway.rules.dialects import compile_filter
 from gateway.rules.pattern import document_pattern, parse_document, parse_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Sequence
 
     from gateway.core.event import Event
 
 REMEMBERED = 2048
 """Filters that stay compiled, for cases that ask the same one about many events."""
+MAX_LINE = 16 * 1024 * 1024
+"""Bytes of one case."""
 
 Answer: TypeAlias = "bool | dict[str, object]"
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
-    """One line; what else stands in it (an id, what is expected) is passed over."""
+    """One line; what else stands in it (an id, what is expected) is passed over, and text counts before JSON."""
 
     event: Raw | UnsetType = UNSET
     event_text: str | UnsetType = UNSET
@@ -47,27 +50,28 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
 
 
 _case = msgspec.json.Decoder(Case).decode
+_encode = msgspec.json.Encoder().encode
 
 
-def answers(lines: Iterable[bytes]) -> Iterator[Answer]:
-    """One answer for each line that is not blank, in order."""
-    for line in lines:
-        if line.strip():
-            yield answer(line)
+def answers(lines: Sequence[bytes]) -> bytes:
+    """One answer for each line that is not blank, in order, each with a line break."""
+    return b"".join([_encode(answer(line)) + b"\n" for line in lines if line.strip()])
 
 
 def answer(line: bytes) -> Answer:
     """What one case comes to; what is wrong with it is an answer too."""
+    if len(line) > MAX_LINE:
+        return {"error": f"not a case: longer than {MAX_LINE} bytes"}
     try:
         case = _case(line)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as problem:
-        return {"error": f"not a case: {problem}"}
-    document = _text(case.event, case.event_text)
-    asked = [one for one in (case.pattern, case.pattern_text, case.filter, case.cesql, case.cel) if one is not UNSET]
+    except MALFORMED as problem:
+        return {"error": f"not a case: {why(problem)}"}
+    document, pattern = _text(case.event, case.event_text), _text(case.pattern, case.pattern_text)
+    asked = [one for one in (pattern, case.filter, case.cesql, case.cel) if one is not None and one is not UNSET]
     if document is None or len(asked) != 1:
         return {"error": "not a case: expected an event, and one of pattern, filter, cesql and cel"}
     try:
-        return _answer(case, document)
+        return _pattern(pattern)(parse_document(document)) if pattern is not None else _answer(case, document)
     except ConfigError as problem:
         return {"error": "; ".join(problem.problems)}
     except InvalidEvent as problem:
@@ -79,9 +83,7 @@ def _answer(case: Case, document: bytes) -> Answer:
         return _value(case.cesql, document)
     if isinstance(case.cel, str):
         return _cel(case.cel)(decode(document))
-    if isinstance(case.filter, Raw):
-        return _filter(bytes(case.filter))(decode(document))
-    return _pattern(_text(case.pattern, case.pattern_text) or b"")(parse_document(document))
+    return _filter(bytes(case.filter) if isinstance(case.filter, Raw) else b"")(decode(document))
 
 
 def _text(raw: Raw | UnsetType, text: str | UnsetType) -> bytes | None:
@@ -109,8 +111,8 @@ def _pattern(text: bytes) -> Callable[[object], bool]:
 def _filter(text: bytes) -> Callable[[Event], bool]:
     try:
         spec = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as problem:
-        raise ConfigError(f"filter: not JSON: {problem}") from None
+    except MALFORMED as problem:
+        raise ConfigError(f"filter: not JSON: {why(problem)}") from None
     return compile_filter(spec).matches
 
 

@@ -20,6 +20,7 @@ from gateway.app.commands import (
     dead_letters,
     demonstrate,
     explaining,
+    importing,
     linting,
     log_files,
     matching,
@@ -122,6 +123,7 @@ app.command("test", cls=Command)(testing.run_tests)
 app.add_typer(log_files.app, name="log")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(subscriptions.app, name="subscriptions")
+app.add_typer(importing.app, name="import")
 app.command(cls=Command)(connectors.connectors)
 app.command(cls=Command)(schema)
 app.command(cls=Command)(demonstrate.demo)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -11,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from gateway.codec.json import decode
+from gateway.codec.payload import MALFORMED, why
 from gateway.core.errors import ConfigError, InvalidEvent
 
 if TYPE_CHECKING:
@@ -19,11 +22,13 @@ if TYPE_CHECKING:
     from gateway.core.event import Event
 
 MAX_BYTES = 256 * 1024 * 1024
-"""Bytes of a file that is not JSON lines and so is read as a whole."""
+"""Bytes of a line, and of a file that is not JSON lines and so is read as a whole."""
+MARK = b"\xef\xbb\xbf"
+"""The byte order mark, with which some programs begin a file; it is no part of the text."""
 
 _raw = msgspec.json.Decoder(Raw).decode
 _items = msgspec.json.Decoder(list[Raw]).decode
-_MALFORMED = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_blank = re.compile(r"[ \t\r\n]*").match
 
 
 class Document(NamedTuple):
@@ -64,9 +69,9 @@ def one_event(file: str) -> Event:
 
     :raises ConfigError: there is none, there are several, or it is not a CloudEvent; with file and line.
     """
-    found = list(read([file]))
+    found = list(islice(read([file]), 2))
     if len(found) != 1:
-        raise ConfigError(f"{file}: {len(found)} documents, expected one event")
+        raise ConfigError(f"{file}: {'several documents' if found else 'no document'}, expected one event")
     try:
         return found[0].event()
     except InvalidEvent as problem:
@@ -75,21 +80,23 @@ def one_event(file: str) -> Event:
 
 def one_line(raw: bytes) -> bytes:
     """The same JSON without line breaks; every number and string as it stood."""
-    return msgspec.json.format(raw, indent=-1) if b"\n" in raw else raw
+    return msgspec.json.format(raw, indent=-1) if b"\n" in raw or b"\r" in raw else raw
 
 
 def _documents(stream: BinaryIO, file: str) -> Iterator[Document]:
     is_begun = False
-    for number, line in enumerate(stream, 1):
-        text = line.strip()
+    for number, line in enumerate(iter(lambda: stream.readline(MAX_BYTES + 1), b""), 1):
+        if len(line) > MAX_BYTES:
+            raise ConfigError(f"{file}:{number}: longer than {MAX_BYTES} bytes")
+        text = (line.removeprefix(MARK) if number == 1 else line).strip()
         if not text:
             continue
         try:
             found = list(_values(_raw(text), f"{file}:{number}"))
-        except _MALFORMED as problem:
+        except MALFORMED as problem:
             if is_begun:
-                raise ConfigError(f"{file}:{number}: not JSON: {problem}") from None
-            yield from _whole(line, stream, file, number)
+                raise ConfigError(f"{file}:{number}: not JSON: {why(problem)}") from None
+            yield from _whole(text + b"\n", stream, file, number)
             return
         is_begun = True
         yield from found
@@ -103,18 +110,25 @@ def _whole(begun: bytes, stream: BinaryIO, file: str, number: int) -> Iterator[D
     try:
         text = rest.decode()
     except UnicodeDecodeError as problem:
-        raise ConfigError(f"{file}:{number}: not UTF-8 at byte {problem.start}") from None
-    decoder, at = json.JSONDecoder(), 0
-    while (begin := len(text) - len(text[at:].lstrip())) < len(text):
-        line = number + text.count("\n", 0, begin)
+        line = number + rest.count(b"\n", 0, problem.start)
+        raise ConfigError(f"{file}:{line}: not JSON: not UTF-8") from None
+    decoder, end, line = json.JSONDecoder(), 0, number
+    while (begin := _after_blanks(text, end)) < len(text):
+        line += text.count("\n", end, begin)
         try:
-            _, at = decoder.raw_decode(text, begin)
-            raw = _raw(text[begin:at].encode())
+            _, end = decoder.raw_decode(text, begin)
+            raw = _raw(text[begin:end].encode())
         except json.JSONDecodeError as problem:
             raise ConfigError(f"{file}:{number + problem.lineno - 1}: not JSON: {problem.msg}") from None
-        except (*_MALFORMED, ValueError) as problem:
-            raise ConfigError(f"{file}:{line}: not JSON: {problem}") from None
+        except (*MALFORMED, ValueError) as problem:
+            raise ConfigError(f"{file}:{line}: not JSON: {why(problem)}") from None
         yield from _values(raw, f"{file}:{line}")
+        line += text.count("\n", begin, end)
+
+
+def _after_blanks(text: str, at: int) -> int:
+    blanks = _blank(text, at)
+    return blanks.end() if blanks else at
 
 
 def _values(raw: Raw, place: str) -> Iterator[Document]:

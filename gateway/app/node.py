@@ -107,13 +107,17 @@ class Node:
         self, loops: asyncio.TaskGroup, sinks: dict[str, Sink], created: dict[str, float]
     ) -> list[asyncio.Task[None]]:
         self.destinations = {name: Destination(name, self.clock) for name in sinks}
-        for subscription in build.subscriptions(self.config, created):
+        for subscription in build.subscriptions(self.config, created, self._is_looked_into):
             to = self.config.subscriptions[subscription.name].to
             delivery = Delivery(
                 subscription, self.log, self.log, sinks[to], self.destinations[to], self.dead_letters, self.clock
             )
             self.deliveries[subscription.name] = delivery
         return [self._spawn(loops, f"subscription {name}", one.run) for name, one in self.deliveries.items()]
+
+    def _is_looked_into(self, region: str) -> bool:
+        """Whether a link chooses among the events that came in at that region."""
+        return region == self.config.region and self.server is not None and self.server.looks_inside
 
     async def _stop_deliveries(self, running: list[asyncio.Task[None]]) -> None:
         async with asyncio.TaskGroup() as draining:

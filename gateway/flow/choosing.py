@@ -3,8 +3,8 @@
     frame ─ first who asks ─▶ every rule, behind one index ─▶ Stored.decided ─▶ each takes its own
 
 A frame that only one reader holds (it is behind, and read from disk) is decided
-for that one alone. Of a frame that is opened here to be decided, only the
-events that somebody wants stay in memory.
+for that one alone. Where nobody else looks into a frame, only the events that
+somebody wants stay in memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.codec.frames import open_frame
 from gateway.rules.match import Matcher
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.core.event import Event
     from gateway.core.records import Stored
@@ -28,8 +28,21 @@ if TYPE_CHECKING:
 class Choosing:
     """The rules of a node's subscriptions, by name, compiled with one lens."""
 
-    def __init__(self, rules: Mapping[str, Rule], regions: Mapping[str, frozenset[str]], lens: Lens) -> None:
+    def __init__(
+        self,
+        rules: Mapping[str, Rule],
+        regions: Mapping[str, frozenset[str]],
+        lens: Lens,
+        *,
+        is_needed: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """Index the rules; those of `regions` without a rule want everything.
+
+        `is_needed` says whether anybody but subscriptions looks into the events that came in at a region.
+        """
         self._rules = rules
+        self._is_needed = is_needed
+        self._by_all = frozenset[str]().union(*(regions[name] for name in regions.keys() - rules.keys()))
         self._matchers = {
             region: Matcher({name: rules[name] for name in rules if region in regions[name]}, lens)
             for region in frozenset[str]().union(*regions.values())
@@ -46,5 +59,8 @@ class Choosing:
         if not stored.is_shared or len(self._rules) == 1:
             matches = self._rules[name].matches
             return [(index, event) for index, event in enumerate(events) if matches(event)]
-        stored.decided = self._matchers[stored.frame.header.origin.partition("/")[0]].choose(events)
+        region = stored.frame.header.origin.partition("/")[0]
+        stored.decided = self._matchers[region].choose(events)
+        if region not in self._by_all and not self._is_needed(region):
+            stored.opened = None  # while they are fresh in the cache, dropping them costs a third
         return stored.decided.get(name, ())

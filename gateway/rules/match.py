@@ -58,10 +58,7 @@ class Matcher:
             decision = self._decide(key, event)
         if not decision.open:
             return decision.names
-        names = [*decision.names]
-        for bucket in decision.open:
-            bucket.ask(event, names)
-        return list(dict.fromkeys(names)) if decision.doubles else names
+        return self._asked(decision, event)
 
     def choose(self, events: Sequence[Event]) -> dict[str, list[tuple[int, Event]]]:
         """For each rule that matches any of these events, those with their indexes, ascending."""
@@ -70,18 +67,20 @@ class Matcher:
         for index, event in enumerate(events):
             key = key_of(event)
             decision = known[key] if key in known else self._decide(key, event)
-            names: Iterable[str] = decision.names
-            if decision.open:
-                more = [*names]
-                for bucket in decision.open:
-                    bucket.ask(event, more)
-                names = dict.fromkeys(more) if decision.doubles else more
-            for name in names:
+            for name in self._asked(decision, event) if decision.open else decision.names:
                 if name in found:
                     found[name].append((index, event))
                 else:
                     found[name] = [(index, event)]
         return found
+
+    def _asked(self, decision: _Decision, event: Event) -> Sequence[str]:
+        """What a decision comes to for one event."""
+        names: Sequence[str] = decision.names
+        for bucket in decision.open:
+            if more := bucket.ask(event):
+                names = [*names, *more] if names else more
+        return list(dict.fromkeys(names)) if decision.doubles else names
 
     def _decide(self, key: object, event: Event) -> _Decision:
         """Ask the rules on attributes; what else could match stays open."""
@@ -145,23 +144,50 @@ class _Values(Generic[_Found]):
             theirs |= {length: {key: make(found) for key, found in same.items()} for length, same in mine.items()}
         return values
 
-    def of(self, value: object) -> list[_Found]:
+    def of(self, value: object) -> Sequence[_Found]:
         """What the keys of that value lead to."""
-        found = [self._exact[value]] if value in self._exact else []
+        exact = self._exact.get(value)
+        found: list[_Found] = [] if exact is None else [exact]
         if isinstance(value, str):
             for length, same in self._prefixes.items():
-                if value[:length] in same:
-                    found.append(same[value[:length]])
+                if (begin := value[:length]) in same:
+                    found.append(same[begin])
             for length, same in self._suffixes.items():
-                if value[-length:] in same:
-                    found.append(same[value[-length:]])
+                if (end := value[-length:]) in same:
+                    found.append(same[end])
         return found
+
+
+class _Place:
+    """A path into the data, and what the values there lead to."""
+
+    __slots__ = ("_path", "_values")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._values: _Values[list[_Asked]] = _Values()
+
+    def add(self, key: Key, asked: _Asked) -> None:
+        """Have a key lead to a rule."""
+        self._values.at(key, list).append(asked)
+
+    def candidates(self, data: object) -> Sequence[Sequence[_Asked]]:
+        """The rules whose keys stand at this path; arrays are entered wherever they stand."""
+        value = data
+        for name in self._path:
+            if not isinstance(value, dict):
+                break
+            value = value.get(name, ABSENT)
+        else:
+            if not isinstance(value, list | dict):
+                return self._values.of(value)
+        return [found for value in _scalars(data, self._path) for found in self._values.of(value)]
 
 
 class _Bucket:
     """Rules that one key leads to."""
 
-    __slots__ = ("_look", "_paths", "_scan", "is_settled", "settled")
+    __slots__ = ("_look", "_places", "_scan", "is_settled", "settled")
 
     def __init__(self, members: Sequence[_Named], lens: Lens) -> None:
         self._look = lens.look
@@ -170,7 +196,7 @@ class _Bucket:
         others = [each for each in members if not _is_settled(each.rule)]
         self.is_settled = not others
         self._scan: list[_Asked] = []
-        self._paths: dict[Path, _Values[list[_Asked]]] = {}
+        places: dict[Path, _Place] = {}
         for (name, rule), anchor in _anchored(others, _is_of_data):
             asked = _Asked(name, rule.matches)
             if anchor is None or len(others) <= FEW:
@@ -178,25 +204,20 @@ class _Bucket:
                 continue
             for key in anchor:
                 if not isinstance(key.where, str):
-                    self._paths.setdefault(key.where, _Values()).at(key, list).append(asked)
+                    places.setdefault(key.where, _Place(key.where)).add(key, asked)
+        self._places = tuple(places.values())
 
-    def ask(self, event: Event, names: list[str]) -> None:
-        """Add those that match of the rules that attributes do not decide."""
-        for name, matches in self._scan:
-            if matches(event):
-                names.append(name)
-        if not self._paths:
-            return
-        data = self._look(event)
-        found: list[list[_Asked]] = []
-        for path, values in self._paths.items():
-            for value in _scalars(data, path):
-                found += values.of(value)
-        if len(found) == 1:
-            names += [name for name, matches in found[0] if matches(event)]
-        elif found:
-            once = dict.fromkeys(asked for members in found for asked in members)
-            names += [name for name, matches in once if matches(event)]
+    def ask(self, event: Event) -> Sequence[str]:
+        """Those that match of the rules that attributes do not decide."""
+        names = [name for name, matches in self._scan if matches(event)] if self._scan else ()
+        found: Sequence[Sequence[_Asked]] = ()
+        for place in self._places:
+            if more := place.candidates(self._look(event)):
+                found = [*found, *more] if found else more
+        if not found:
+            return names
+        asked = found[0] if len(found) == 1 else dict.fromkeys(one for members in found for one in members)
+        return [*names, *(name for name, matches in asked if matches(event))]
 
 
 class _Index:
@@ -245,14 +266,12 @@ def _is_settled(rule: Rule) -> bool:
 
 
 def _scalars(value: object, path: Path) -> Iterable[object]:
-    """The scalars at that path; arrays are entered wherever they stand."""
+    """The scalars at that path, through arrays."""
     for depth, name in enumerate(path):
         if not isinstance(value, dict):
             path = path[depth:]
             break
-        if name not in value:
-            return ()
-        value = value[name]
+        value = value.get(name, ABSENT)
     else:
         path = ()
     if isinstance(value, list):

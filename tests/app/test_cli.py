@@ -77,6 +77,8 @@ def test_every_command_explains_itself(isthmus: Callable[..., Ended]) -> None:
     ]
     commands += [["dead-letters", verb] for verb in ("list", "show", "resend", "drop")]
     commands += [["subscriptions", "resume"], ["schema"], ["demo"]]
+    commands += [["match"], ["explain"], ["test"], ["lint"], ["import"]]
+    commands += [["import", kind] for kind in ("eventmesh-filter", "sns-filter-policy", "eventbridge-rule")]
 
     for command in commands:
         ended = isthmus(*command, "--help")

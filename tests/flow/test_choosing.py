@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.codec.frames import pack
+from gateway.codec.frames import open_frame, pack
 from gateway.core.errors import Rejected, Unavailable
 from gateway.core.records import Position, Stored
 from gateway.flow.choosing import Choosing
@@ -83,6 +83,27 @@ async def test_a_shared_frame_is_decided_once_for_all() -> None:
         assert [index for index, _ in ask(frame)] == [0, 1, 2, 3, 4]
 
     assert len(asked) == len(set(asked)) == 20 * 5
+
+
+@pytest.mark.parametrize(
+    ("is_needed", "by_all", "kept"), [(False, False, False), (True, False, True), (False, True, True)]
+)
+async def test_events_stay_in_memory_only_where_somebody_else_looks_at_them(
+    *, is_needed: bool, by_all: bool, kept: bool
+) -> None:
+    """A link that chooses, or a subscription without a filter."""
+    lens = Lens()
+    rules = {name: compile_filter({"exact": {"subject": "k0"}}, lens=lens) for name in ("a", "b")}
+    regions = dict.fromkeys(["a", "b", "all"] if by_all else ["a", "b"], HERE)
+    ask = Choosing(rules, regions, lens, is_needed=lambda _: is_needed).of("a")
+    frame = await stored(4)
+    frame.opened = open_frame(frame.frame)
+    assert ask is not None
+
+    assert [event.id for _, event in ask(frame)] == ["0", "2"]
+
+    assert (frame.opened is not None) == kept
+    assert [event.id for _, event in ask(frame)] == ["0", "2"]
 
 
 async def test_a_restart_settles_what_a_changed_filter_no_longer_wants() -> None:
