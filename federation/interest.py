@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from gateway.core.errors import IsthmusError
+from gateway.core.errors import ConfigError, IsthmusError
 from gateway.rules.dialects import compile_filter, union
+from gateway.rules.lens import Lens
+from gateway.rules.match import Matcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 EVERYTHING = ""
 LARGEST = 512 * 1024
 """Bytes of an expression; a longer one asks for everything, because a message of it would not get through."""
+MOST = 20_000
+"""Filters of one expression; with more everything is sent, because their index would take too much memory."""
+_FEW = 8
+"""So many are asked one after the other."""
+_SHORT = 2048
+"""Characters of an expression that compiles in a moment."""
 _DEPTH = 40
 _TERMS = 100_000
 """A union wraps and adds up what each subscription may have."""
@@ -110,7 +118,29 @@ def compile_interest(expression: str) -> Compiled:
     if expression == EVERYTHING:
         return Compiled(None, "")
     try:
-        rule = compile_filter(msgspec.json.decode(expression), "interest", depth=_DEPTH, terms=_TERMS)
+        return Compiled(_matches(msgspec.json.decode(expression)), "")
     except (msgspec.DecodeError, IsthmusError, RecursionError) as problem:
         return Compiled(None, f"{type(problem).__name__}: {problem}"[:500])
-    return Compiled(rule.matches, "")
+
+
+async def compile_interest_aside(expression: str) -> Compiled:
+    """The same; a long one in a thread, so that the loop goes on meanwhile. Cancelled, the thread ends by itself."""
+    if len(expression) <= _SHORT:
+        return compile_interest(expression)
+    return await asyncio.to_thread(compile_interest, expression)
+
+
+def _matches(spec: object) -> Callable[[Event], bool]:
+    """The filter as one predicate; a union of many as an index over them."""
+    parts = spec.get("any") if isinstance(spec, dict) and len(spec) == 1 else None
+    if not isinstance(parts, list) or len(parts) <= _FEW:
+        return compile_filter(spec, "interest", depth=_DEPTH, terms=_TERMS).matches
+    if len(parts) > MOST:
+        raise ConfigError(f"interest.any: {len(parts)} filters, expected at most {MOST}")
+    lens = Lens()
+    rules = {
+        str(index): compile_filter(part, f"interest.any[{index}]", lens=lens, depth=_DEPTH)
+        for index, part in enumerate(parts)
+    }
+    of = Matcher(rules, lens).of
+    return lambda event: bool(of(event))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from google.protobuf.message import DecodeError
 
 from federation import federation_pb2 as wire
-from federation.interest import compile_interest
+from federation.interest import EVERYTHING, compile_interest, compile_interest_aside
 from federation.readers import Refused
 from federation.window import SMALLEST_PAGE, Window
 from gateway.codec.frames import merge, open_frame, select
@@ -62,7 +62,7 @@ class Reading:
         self._start = start
         self._clock = clock
         self._window = Window(start.window, clock)
-        self._interest = compile_interest(start.interest.expression)
+        self._interest = compile_interest(EVERYTHING)
         self._outbox: asyncio.Queue[wire.FromLog] = asyncio.Queue()  # bounded by the window, and by UNREAD
         self._at = 0
         self._hash = b""
@@ -88,6 +88,7 @@ class Reading:
         if self._start.frame_format < FORMAT:
             self.close(f"frames here have format {FORMAT}, the reader opens {self._start.frame_format}")
             return await self._send(send)
+        self._interest = await compile_interest_aside(self._start.interest.expression)
         try:
             slot, before = self._readers.claim(region, self._start.node, self._start.term, self)
         except Refused as problem:
@@ -219,7 +220,7 @@ class Reading:
                 case "interest":
                     if self._outbox.qsize() > UNREAD:
                         return self.close("too many interests")
-                    self._interest = compile_interest(message.interest.expression)
+                    self._interest = await compile_interest_aside(message.interest.expression)
                     self._tell_holds(message.interest.version)
                 case "window":
                     self._window.resize(message.window.bytes)

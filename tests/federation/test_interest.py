@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from federation.interest import EVERYTHING, Interests, Wanted, compile_interest
+from federation.interest import EVERYTHING, MOST, Interests, Wanted, compile_interest, compile_interest_aside
 from tests.federation.arrange import event
 
 ONE = {"exact": {"type": "one"}}
@@ -66,13 +66,38 @@ def test_what_does_not_compile_counts_as_true_and_says_why(expression: str) -> N
     assert compiled.problem or compiled.matches is not None
 
 
-def test_a_union_of_many_filters_still_compiles() -> None:
+async def test_a_union_of_many_filters_still_compiles() -> None:
+    """And is an index at the log that is read, over attributes and data."""
     interests = Interests()
-    interests.want("us", [Wanted({"exact": {"type": f"t{number}", "source": "/s"}}, 1.0) for number in range(3000)])
+    specs: list[object] = [{"exact": {"type": f"t{number}", "source": "/tests"}} for number in range(1500)]
+    specs += [{"match": {"type": ["two"], "data": {"n": [number]}}} for number in range(1500)]
+    specs += [{"sql": f"type = 'sql{number}'"} for number in range(1500)]
+    interests.want("us", [Wanted(spec, 1.0) for spec in specs])
 
     interest = interests.of("us")
     assert interest is not None
-    assert compile_interest(interest.expression).problem == ""
+    compiled = await compile_interest_aside(interest.expression)
+
+    assert compiled.problem == ""
+    assert compiled.matches is not None
+    found = [
+        compiled.matches(event(1, kind).but(source="/tests", data=data))
+        for kind, data in (
+            ("t7", None),
+            ("t1500", None),
+            ("two", b'{"n": 99}'),
+            ("two", b'{"n": 1500}'),
+            ("sql3", None),
+        )
+    ]
+    assert found == [True, False, True, False, True]
+
+
+def test_too_many_filters_ask_for_everything_and_say_so() -> None:
+    compiled = compile_interest('{"any": [' + ", ".join(['{"exact": {"type": "a"}}'] * (MOST + 1)) + "]}")
+
+    assert compiled.matches is None
+    assert "expected at most" in compiled.problem
 
 
 def test_an_expression_too_long_to_send_asks_for_everything() -> None:
