@@ -6,26 +6,39 @@
 
 `pattern_text` and `event_text` hold JSON as text. A pattern is asked about the
 document as it is; the others about the CloudEvent that it is in JSON.
+
+To compile a filter that was never seen takes most of the time, so many lines
+are shared out over processes:
+
+    stream ─ chunks of lines ─▶ helpers, in turns ─ answers ─▶ in the same turns
 """
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
+import os
+import signal
+from collections import deque
 from functools import lru_cache
+from multiprocessing import connection
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from gateway.app.documents import MARK
 from gateway.codec.json import decode
 from gateway.codec.payload import MALFORMED, why
-from gateway.core.errors import ConfigError, InvalidEvent
+from gateway.core.errors import ConfigError, InvalidEvent, IsthmusError
 from gateway.rules.cel import compile_cel
 from gateway.rules.cesql import evaluator
 from gateway.rules.dialects import compile_filter
 from gateway.rules.pattern import document_pattern, parse_document, parse_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
+    from io import RawIOBase
 
     from gateway.core.event import Event
 
@@ -33,6 +46,9 @@ REMEMBERED = 2048
 """Filters that stay compiled, for cases that ask the same one about many events."""
 MAX_LINE = 16 * 1024 * 1024
 """Bytes of one case."""
+CHUNK = 256 * 1024
+"""Bytes read, and answered, at once; what has come is never held back until there are more."""
+MOST_HELPERS = 8
 
 Answer: TypeAlias = "bool | dict[str, object]"
 
@@ -53,9 +69,89 @@ _case = msgspec.json.Decoder(Case).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def answers(lines: Sequence[bytes]) -> bytes:
-    """One answer for each line that is not blank, in order, each with a line break."""
-    return b"".join([_encode(answer(line)) + b"\n" for line in lines if line.strip()])
+def answers(stream: RawIOBase) -> Iterator[bytes]:
+    """One answer for each line that is not blank, in order and each with a line break; as many together as there are.
+
+    :raises OSError: the stream cannot be read.
+    """
+    chunks = _chunks(stream)
+    if first := next(chunks, b""):
+        yield _answered(first)  # mostly that is all
+    helpers = min(os.cpu_count() or 1, MOST_HELPERS) if "fork" in multiprocessing.get_all_start_methods() else 1
+    if helpers == 1:
+        yield from map(_answered, chunks)
+        return
+    idle: deque[_Helper] = deque()
+    busy: deque[_Helper] = deque()
+    while True:
+        if len(busy) < helpers and (not busy or connection.wait([stream], 0)):  # type: ignore[list-item]  # has fileno()
+            chunk = next(chunks, None)
+            if chunk is None:
+                break
+            busy.append(idle.popleft() if idle else _Helper())
+            busy[-1].ask(chunk)
+        else:
+            yield busy[0].answers()
+            idle.append(busy.popleft())
+    yield from [helper.answers() for helper in busy]
+
+
+class _Helper:
+    """Another process that answers; it ends when this one does, however that ends."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("fork")  # it needs what is compiled and imported here
+        self._ours, theirs = context.Pipe()
+        context.Process(target=_help, args=(theirs, self._ours), daemon=True).start()
+        theirs.close()
+
+    def ask(self, chunk: bytes) -> None:
+        """Give it lines; it takes all of them before it answers."""
+        self._ours.send_bytes(chunk)
+
+    def answers(self) -> bytes:
+        """Wait for its answers.
+
+        :raises IsthmusError: it has ended, for instance because the machine has no more memory.
+        """
+        try:
+            return self._ours.recv_bytes()
+        except EOFError:
+            raise IsthmusError("a process that answers cases has ended") from None
+
+
+def _help(pipe: connection.Connection, theirs: connection.Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who reads the answers; then the pipe ends
+    theirs.close()
+    gc.freeze()  # what came from there stays, and need not be looked through again and again
+    try:
+        while True:
+            pipe.send_bytes(_answered(pipe.recv_bytes()))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+def _chunks(stream: RawIOBase) -> Iterator[bytes]:
+    """Whole lines, as many as come at once; of one that is longer than a case may be no more than its beginning."""
+    rest, is_skipping = b"", False
+    block = (stream.read(CHUNK) or b"").removeprefix(MARK)
+    while block:
+        if is_skipping:
+            _, end, block = block.partition(b"\n")
+            is_skipping = not end
+        whole, end, rest = (rest + block).rpartition(b"\n")
+        if end:
+            yield whole
+        if len(rest) > MAX_LINE:
+            yield rest
+            rest, is_skipping = b"", True
+        block = stream.read(CHUNK) or b""
+    if rest:
+        yield rest
+
+
+def _answered(chunk: bytes) -> bytes:
+    return b"".join([_encode(answer(line)) + b"\n" for line in chunk.split(b"\n") if line.strip()])
 
 
 def answer(line: bytes) -> Answer:
@@ -95,10 +191,11 @@ def _text(raw: Raw | UnsetType, text: str | UnsetType) -> bytes | None:
 
 def _value(text: str, document: bytes) -> Answer:
     try:
-        evaluate = _cesql(text)
+        value, error = _cesql(text)(decode(document))
     except ConfigError:
         return {"value": None, "error": "parse"}
-    value, error = evaluate(decode(document))
+    except InvalidEvent as problem:
+        return {"value": None, "error": f"event: {problem}"}
     return {"value": value, "error": error}
 
 
@@ -113,7 +210,7 @@ def _filter(text: bytes) -> Callable[[Event], bool]:
         spec = msgspec.json.decode(text)
     except MALFORMED as problem:
         raise ConfigError(f"filter: not JSON: {why(problem)}") from None
-    return compile_filter(spec).matches
+    return compile_filter(spec, any_name=True).matches
 
 
 @lru_cache(REMEMBERED)

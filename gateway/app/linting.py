@@ -59,7 +59,12 @@ def lint(file: Path) -> list[Finding]:
     document = yaml.read(file)
     found = [
         Finding(str(file), document.line(path), yaml.name(path), message)
-        for path, message in (*_about_parts(config), *_about_keys(config), *_about_rules(config))
+        for path, message in (
+            *_about_parts(config),
+            *_about_secrets(document),
+            *_about_keys(config),
+            *_about_rules(config),
+        )
     ]
     return sorted(found, key=lambda finding: finding.line)
 
@@ -75,6 +80,14 @@ def _about_parts(config: Config) -> Iterator[tuple[yaml.Path, str]]:
     if comes_in and config.region not in wanted and config.federation.listen is None:
         message = f"events come in at {config.region}, but no subscription is from it and it has no federation.listen"
         yield ("region",), message
+
+
+def _about_secrets(document: yaml.Document) -> Iterator[tuple[yaml.Path, str]]:
+    keys = document.at(("keys",))
+    for name, versions in keys.items() if isinstance(keys, dict) else ():
+        for version, secret in versions.items() if isinstance(versions, dict) else ():
+            if "${" not in str(secret):
+                yield ("keys", name, version), "the secret stands in the file, expected a reference such as ${file:...}"
 
 
 def _about_keys(config: Config) -> Iterator[tuple[yaml.Path, str]]:

@@ -56,15 +56,23 @@ LANGUAGES: Mapping[str, Compile] = {
 
 
 def compile_filter(
-    spec: object, path: str = "filter", *, lens: Lens | None = None, depth: int = MAX_DEPTH, terms: int = MAX_TERMS
+    spec: object,
+    path: str = "filter",
+    *,
+    lens: Lens | None = None,
+    depth: int = MAX_DEPTH,
+    terms: int = MAX_TERMS,
+    any_name: bool = False,
 ) -> Rule:
     """Compile a filter as YAML or JSON gives it; a list means all of them, None and an empty list everything.
 
-    Rules that are asked together share a lens. `depth` and `terms` bound what is taken.
+    Rules that are asked together share a lens. `depth` and `terms` bound what
+    is taken. A name that no attribute can have is a mistake; with `any_name` it
+    is one that no event has, as the Subscriptions API reads it.
 
     :raises ConfigError: all that is wrong with it, each with its path from `path` on.
     """
-    reader = _Reader(depth=depth, terms=terms, lens=lens or Lens())
+    reader = _Reader(depth=depth, terms=terms, lens=lens or Lens(), any_name=any_name)
     node = reader.read_top(spec, path)
     if reader.problems:
         raise ConfigError(*reader.problems)
@@ -105,6 +113,7 @@ class _Reader:
     depth: int
     terms: int
     lens: Lens
+    any_name: bool
     problems: list[str] = field(default_factory=list)
 
     def read_top(self, spec: object, path: str) -> Node:
@@ -152,7 +161,7 @@ class _Reader:
             return self._wrong(path, "too many comparisons in one filter")
         leaves = []
         for name, value in content.items():
-            if not _is_attribute(name):
+            if not (_is_attribute(name) or (self.any_name and isinstance(name, str))):
                 self._wrong(path, f"{name!a:.40} is not an attribute's name")
             elif not isinstance(value, str) or not value:
                 self._wrong(f"{path}.{name}", f"expected a string that is not empty, got {value!a:.40}")

@@ -48,6 +48,9 @@ def explain(
     for name in subscription or []:
         if name not in found.subscriptions:
             raise ConfigError(f"--subscription: {unknown('subscription', name, found.subscriptions)}")
+    regions = (found.region, *found.federation.peers)
+    if region and region not in regions:
+        raise ConfigError(f"--from: {unknown('region', region, regions)}")
     given = documents.one_event(event)
     explained = Explainer(found).explain(given, region or found.region, subscription or ())
     if json:
@@ -89,4 +92,10 @@ def _print(one: Explained, given: Event) -> None:
         printing.line(f"{one.subscription}: matches, is sent to {one.to} as it is")
     else:
         printing.line(f"{one.subscription}: matches, is sent to {one.to} as")
-        printing.line(msgspec.json.format(encode(one.sent), indent=2).decode())
+        printing.line(_shown(encode(one.sent)))
+
+
+def _shown(event: bytes) -> str:
+    """JSON for people; what could steer a terminal, which in JSON only stands in strings, is escaped."""
+    text = msgspec.json.format(event, indent=2).decode()
+    return "".join(c if c.isprintable() or c == "\n" else ascii_text(c) for c in text)

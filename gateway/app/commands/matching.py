@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,13 +11,11 @@ import msgspec
 import typer
 
 from gateway.app import documents, printing
+from gateway.codec.payload import MALFORMED, why
 from gateway.core.errors import ConfigError, InvalidEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_GATHERED = 256
-"""Answers written together."""
 
 Files = Annotated[
     list[str] | None,
@@ -59,12 +58,13 @@ def match(
         return
     ((language, text),) = asked
     passes = _asking(language, _given(text, f"--{language}"))
+    expected = "" if language == "pattern" else "not a CloudEvent: "
     found, wrong = 0, 0
     for document in documents.read(files or []):
         try:
             passed = passes(document) is not invert
         except InvalidEvent as problem:
-            printing.complain(f"{document.place}: not a CloudEvent: {problem}")
+            printing.complain(printing.printable(f"{document.place}: {expected}{problem}"))
             wrong += 1
             continue
         found += passed
@@ -82,9 +82,11 @@ def _given(text: str, option: str) -> str:
     if not text.startswith("@"):
         return text
     try:
-        return Path(text[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"{option}: {text[1:]} cannot be read: {problem}") from None
+        return Path(text[1:]).read_text(encoding="utf-8-sig")
+    except OSError as problem:
+        raise ConfigError(f"{option}: {text[1:]} cannot be read: {problem.strerror}") from None
+    except UnicodeDecodeError as problem:
+        raise ConfigError(f"{option}: {text[1:]} is not UTF-8 at byte {problem.start}") from None
 
 
 def _asking(language: str, text: str) -> Callable[[documents.Document], bool]:
@@ -93,35 +95,32 @@ def _asking(language: str, text: str) -> Callable[[documents.Document], bool]:
 
     here = f"--{language}"
     if language == "pattern":
-        matches = document_pattern(parse_pattern(text), here)
+        matches = document_pattern(_json(text, here, parse_pattern), here)
         return lambda document: matches(parse_document(document.raw))
-    spec: object = text
-    if language == "filter":
-        try:
-            spec = msgspec.json.decode(text)
-        except msgspec.MsgspecError as problem:
-            raise ConfigError(f"{here}: not JSON: {problem}") from None
+    spec = _json(text, here, msgspec.json.decode) if language == "filter" else text
     rule = compile_by(language, spec, here)
     return lambda document: rule.matches(document.event())
+
+
+def _json(text: str, here: str, parse: Callable[[str], object]) -> object:
+    try:
+        return parse(text)
+    except ConfigError as problem:
+        raise ConfigError(f"{here}: {problem}") from None
+    except MALFORMED as problem:
+        raise ConfigError(f"{here}: not a JSON text: {why(problem)}") from None
 
 
 def _answer(file: Path) -> None:
     from gateway.app.cases import answers  # noqa: PLC0415  as above
 
     try:
-        with sys.stdin.buffer if str(file) == "-" else file.open("rb") as lines:
-            gathered: list[bytes] = []
-            for answer in answers(lines):
-                gathered.append(msgspec.json.encode(answer))
-                if len(gathered) == _GATHERED:
-                    _write(gathered)
-            _write(gathered)
+        is_given = str(file) != "-"
+        with FileIO(str(file) if is_given else sys.stdin.fileno(), closefd=is_given) as lines:
+            for answered in answers(lines):
+                sys.stdout.buffer.write(answered)
+                sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # whoever reads the answers has enough
     except OSError as problem:
         raise ConfigError(f"{file}: cannot be read: {problem.strerror}") from None
-
-
-def _write(gathered: list[bytes]) -> None:
-    if gathered:
-        sys.stdout.buffer.write(b"\n".join([*gathered, b""]))
-        sys.stdout.buffer.flush()
-        gathered.clear()
