@@ -56,9 +56,16 @@ def parse(data: bytes) -> object:
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         pass
     try:
-        return json.loads(data, parse_constant=_refuse)  # for 1e400
+        return json.loads(data, parse_int=_integer, parse_constant=_refuse)  # for 1e400
     except (ValueError, RecursionError):
         return ABSENT
+
+
+def _integer(text: str) -> float:
+    try:
+        return int(text)
+    except ValueError:  # more digits than Python turns into a number
+        return float(text)
 
 
 def _refuse(constant: str) -> object:

@@ -27,10 +27,11 @@ MAX_LEVELS: Final = 100
 """Objects and arrays inside each other that are looked into where fields share an array."""
 MAX_CHOICES: Final = 64
 """Ways of reading dots in names that are tried where fields share them."""
-
-
 MAX_STEPS: Final = 200_000
 """Elements of arrays that are tried for one question; what would take more (half a second) does not match."""
+
+
+_NONE: Final = object()
 
 
 class _Field(NamedTuple):
@@ -169,11 +170,18 @@ def scalars(values: list[object]) -> Iterator[object]:
 
 def found(value: object, path: Path, behind: int = 0) -> Iterator[object]:
     """All scalars at the path, through arrays and by every reading of dots."""
+    last = len(path) - 1
     waiting = [(value, behind)]
     while waiting:
         value, behind = waiting.pop()
         if isinstance(value, list):
             waiting.extend([(item, behind) for item in reversed(value)])
+        elif behind == last and value.__class__ is dict:  # most of them: no dots to read, nothing that stands twice
+            member = value.get(path[last], _NONE)
+            if isinstance(member, list):
+                waiting.append((member, behind + 1))
+            elif member is not _NONE and not isinstance(member, dict):
+                yield member
         elif isinstance(value, dict):
             waiting.extend([(way.member, way.end) for way in _ways(value, path, behind)])
         elif behind == len(path):
@@ -218,6 +226,11 @@ class _Search:
         )
 
     def _in_object(self, value: dict[str, object], fields: list[_Field], levels: int) -> bool:
+        if value.__class__ is dict:
+            left = _unsettled(value, fields)
+            if not left:
+                return left is not None
+            fields = left
         groups: dict[tuple[str, int], tuple[object, list[_Field]]] = {}
         for field in fields:
             ways = _ways(value, field.path, field.behind)
@@ -277,6 +290,18 @@ class _Search:
         )
 
 
+def _unsettled(value: dict[str, object], fields: list[_Field]) -> list[_Field] | None:
+    """The fields that do not end at a scalar member of this object; None: one that does is not satisfied."""
+    left: list[_Field] = []
+    for field in fields:
+        member = value.get(field.path[field.behind], _NONE) if field.behind == len(field.path) - 1 else value
+        if isinstance(member, list | dict):
+            left.append(field)
+        elif not (field.by_absence if member is _NONE else field.by_value and field.test(member)):
+            return None
+    return left
+
+
 def _holds_alone(value: object, field: _Field) -> bool:
     """Whether one field is satisfied, however deep its value is."""
     values = found(value, field.path, field.behind)
@@ -297,6 +322,3 @@ def _choices(field: _Field, ways: list[_Way]) -> list[_Choice]:
     if field.by_absence:
         choices.append([(way, field._replace(behind=way.end, by_value=False)) for way in ways])
     return choices
-
-
-_NONE: Final = object()
