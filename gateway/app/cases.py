@@ -22,7 +22,7 @@ import signal
 from collections import deque
 from functools import lru_cache
 from multiprocessing import connection
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -42,14 +42,18 @@ if TYPE_CHECKING:
 
     from gateway.core.event import Event
 
-REMEMBERED = 2048
-"""Filters that stay compiled, for cases that ask the same one about many events."""
+REMEMBERED = 512
+"""Filters of each language that stay compiled, for cases that ask the same one about many events."""
+LONGEST_REMEMBERED = 4096
+"""Characters of a filter that stays compiled; what is compiled takes up to fifty times as many bytes."""
 MAX_LINE = 16 * 1024 * 1024
 """Bytes of one case."""
 CHUNK = 256 * 1024
 """Bytes read, and answered, at once; what has come is never held back until there are more."""
 MOST_HELPERS = 8
 
+Text = TypeVar("Text", str, bytes)
+Compiled = TypeVar("Compiled")
 Answer: TypeAlias = "bool | dict[str, object]"
 
 
@@ -199,12 +203,18 @@ def _value(text: str, document: bytes) -> Answer:
     return {"value": value, "error": error}
 
 
-@lru_cache(REMEMBERED)
+def _remembered(compiler: Callable[[Text], Compiled]) -> Callable[[Text], Compiled]:
+    """Keep what was compiled last, unless it is long."""
+    keep = lru_cache(REMEMBERED)(compiler)
+    return lambda text: keep(text) if len(text) <= LONGEST_REMEMBERED else compiler(text)
+
+
+@_remembered
 def _pattern(text: bytes) -> Callable[[object], bool]:
     return document_pattern(parse_pattern(text), "pattern")
 
 
-@lru_cache(REMEMBERED)
+@_remembered
 def _filter(text: bytes) -> Callable[[Event], bool]:
     try:
         spec = msgspec.json.decode(text)
@@ -213,11 +223,11 @@ def _filter(text: bytes) -> Callable[[Event], bool]:
     return compile_filter(spec, any_name=True).matches
 
 
-@lru_cache(REMEMBERED)
+@_remembered
 def _cesql(text: str) -> Callable[[Event], tuple[object, str | None]]:
     return evaluator(text)
 
 
-@lru_cache(REMEMBERED)
+@_remembered
 def _cel(text: str) -> Callable[[Event], bool]:
     return compile_cel(text).matches

@@ -6,7 +6,8 @@ about that), so that these mistakes are named in the same run as all others.
 
 from __future__ import annotations
 
-from functools import partial
+from contextlib import suppress
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.app.fields import host_and_port, is_loopback
@@ -15,15 +16,17 @@ from gateway.app.rules import DIALECTS, compile_by
 from gateway.app.yaml import name
 from gateway.core.errors import ConfigError
 from gateway.rules.change import compile_changes
-from gateway.rules.mask import compile_keys
+from gateway.rules.mask import MIN_SECRET, compile_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.app.yaml import Document, Path, Value
+    from gateway.rules.mask import MaskKeys
 
 _Made = TypeVar("_Made")
 
+_MADE_UP = "*" * MIN_SECRET
 _BINDS: tuple[Path, ...] = (("api", "http"), ("api", "grpc"), ("federation", "listen"))
 
 
@@ -90,33 +93,63 @@ def _check_regions(document: Document) -> None:
 
 
 def _check_rules(document: Document) -> None:
-    keys = document.at(("keys",))
-    compiled = {} if keys is None else _compile(document, ("keys",), partial(compile_keys, keys)) or {}
+    compiling = _Compiling(document)
+    keys = _check_keys(document, compiling)
     for path, subscription in _subscriptions(document):
         found = [key for key in DIALECTS if subscription.get(key) is not None]
         for key in found[1:]:
             document.complain((*path, key), f"{found[0]} is here too, expected at most one of {', '.join(DIALECTS)}")
         for key in found:
             here = (*path, key)
-            _compile(document, here, partial(compile_by, key, document.at(here), name(here)))
+            compiling.of(here, partial(compile_by, key, document.at(here), name(here)))
         here = (*path, "change")
         if subscription.get("change") is not None:
-            _compile(document, here, partial(compile_changes, document.at(here), name(here), keys=compiled))
+            compiling.of(here, partial(compile_changes, document.at(here), name(here), keys=keys))
 
 
-def _compile(document: Document, here: Path, compile_it: Callable[[], _Made]) -> _Made | None:
-    """Note what is wrong with what stands here, each problem at its own line where the file has one."""
-    try:
-        return compile_it()
-    except ConfigError as problem:
-        places = {name(path): path for path in document.lines if path[: len(here)] == here}
-        for text in problem.problems:
-            where, _, what = text.partition(": ")
-            if where in places:
-                document.complain(places[where], what)
-            else:
-                document.complain(here, text.removeprefix(name(here)).removeprefix(": "))
-        return None
+def _check_keys(document: Document, compiling: _Compiling) -> dict[str, MaskKeys]:
+    """The keys; made-up ones for those that are wrong, so that a mask that names them is not found wrong too."""
+    keys = document.at(("keys",))
+    if keys is None:
+        return {}
+    found = compiling.of(("keys",), partial(compile_keys, keys))
+    if found is not None or not isinstance(keys, dict):
+        return found or {}
+    found = {}
+    for key, versions in keys.items():
+        named = versions if isinstance(versions, dict) else ()
+        for made_up in (versions, dict.fromkeys(named, _MADE_UP), {"1": _MADE_UP}):
+            with suppress(ConfigError):
+                found |= compile_keys({key: made_up})
+                break
+    return found
+
+
+class _Compiling:
+    """Compiles what stands in a document, and notes what is wrong with it."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._known = {path for _, path, _ in document.problems}
+        """Where something is wrong already, such as a reference to nothing."""
+
+    @cached_property
+    def _places(self) -> dict[str, Path]:
+        return {name(path): path for path in self._document.lines}
+
+    def of(self, here: Path, compile_it: Callable[[], _Made]) -> _Made | None:
+        """Note what is wrong with what stands here, each problem at its own line where the file has one."""
+        try:
+            return compile_it()
+        except ConfigError as problem:
+            for text in problem.problems:
+                where, _, what = text.partition(": ")
+                place = self._places.get(where, ())
+                if place[: len(here)] != here:
+                    place, what = here, text.removeprefix(name(here)).removeprefix(": ")
+                if place not in self._known:
+                    self._document.complain(place, what)
+            return None
 
 
 def _check_renames(document: Document) -> None:

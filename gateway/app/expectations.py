@@ -17,7 +17,9 @@ tests:
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
+from json import dumps
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
@@ -30,18 +32,20 @@ from gateway.app.explaining import Explainer
 from gateway.app.fields import Name, Section
 from gateway.app.problems import explain, unknown
 from gateway.codec.json import decode, encode
-from gateway.core.errors import InvalidEvent
+from gateway.core.errors import ConfigError, InvalidEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from gateway.app.config import Config
     from gateway.app.explaining import Explained
     from gateway.core.event import Event
 
 _USUAL: Mapping[str, JsonValue] = {"specversion": "1.0", "id": "1", "source": "/isthmus/test", "type": "test"}
 """What an event of a test has when it does not say."""
 _SHOWN = 200
+_INDEX = re.compile(r"[0-9]{1,9}").fullmatch
 
 
 class Expectation(Section):
@@ -86,7 +90,7 @@ class Outcome:
 
 
 def run(file: Path) -> Iterator[Outcome]:
-    """Run the tests of a file, one after the other.
+    """Run the tests of a file, one after the other, once all of them are found right.
 
     :raises ConfigError: the file or its config is wrong, with file, line and path.
     """
@@ -100,29 +104,44 @@ def run(file: Path) -> Iterator[Outcome]:
         raise document.error(lambda _, text: text)
     folder = file.absolute().parent
     config = load(folder / suite.config, environment=os.environ | suite.env, files=suite.files)
-    explainer = Explainer(config)
+    events = [_event(test, document, ("tests", index), folder) for index, test in enumerate(suite.tests)]
     for index, test in enumerate(suite.tests):
+        _check_names(test, document, ("tests", index), config)
+    if document.problems:
+        raise document.error(lambda _, text: text)
+    explainer = Explainer(config)
+    for index, (test, event) in enumerate(zip(suite.tests, events, strict=True)):
         began = perf_counter()
-        at: yaml.Path = ("tests", index)
-        event = _event(test, document, at, folder)
-        for name in test.expect:
-            if name not in config.subscriptions:
-                document.complain((*at, "expect", name), unknown("subscription", name, config.subscriptions))
-        if document.problems:
-            raise document.error(lambda _, text: text)
         problems = [
             problem for one in explainer.explain(event, test.from_ or config.region) for problem in _compare(one, test)
         ]
-        yield Outcome(test.name, f"{file}:{document.line(at)}", tuple(problems), perf_counter() - began)
+        place = f"{file}:{document.line(('tests', index))}"
+        yield Outcome(test.name, place, tuple(problems), perf_counter() - began)
+
+
+def _check_names(test: Expectation, document: yaml.Document, at: yaml.Path, config: Config) -> None:
+    """Note what a test names that the config does not have."""
+    for name in test.expect:
+        if name not in config.subscriptions:
+            document.complain((*at, "expect", name), unknown("subscription", name, config.subscriptions))
+    regions = (config.region, *config.federation.peers)
+    if test.from_ is not None and test.from_ not in regions:
+        document.complain((*at, "from"), unknown("region", test.from_, regions))
 
 
 def _event(test: Expectation, document: yaml.Document, at: yaml.Path, folder: Path) -> Event:
-    if (test.event is None) == (test.file is None):
-        document.complain(at, "expected either event: or file:")
-    elif test.file is not None:
-        return documents.one_event(str(folder / test.file))
+    """The event of a test, or any event where it is wrong, which is noted."""
     try:
-        return decode(msgspec.json.encode({**_USUAL, **(test.event or {})}))
+        if (test.event is None) == (test.file is None):
+            document.complain(at, "expected either event: or file:")
+        elif test.file is not None:
+            return documents.one_event(str(folder / test.file))
+        else:
+            return decode(msgspec.json.encode({**_USUAL, **(test.event or {})}))
+    except ConfigError as problem:
+        document.complain((*at, "file"), str(problem))
+    except UnicodeEncodeError:
+        document.complain((*at, "event"), "has half of a surrogate pair, which is no character")
     except InvalidEvent as problem:
         document.complain((*at, "event"), f"not a CloudEvent: {problem}")
     return decode(msgspec.json.encode(_USUAL))
@@ -155,10 +174,14 @@ def _compare_sent(name: str, event: Event, wanted: JsonValue) -> Iterator[str]:
     if not isinstance(wanted, dict):
         yield f"{name}: expected true, false or a mapping in the test, got {_shown(wanted)}"
         return
-    sent: dict[str, JsonValue] = msgspec.json.decode(encode(event))
+    try:
+        sent: dict[str, JsonValue] = msgspec.json.decode(encode(event))
+    except RecursionError:
+        yield f"{name}: what is sent is nested too deeply to compare"
+        return
     for place, value in wanted.items():
         found = _at(sent, place)
-        if found != value:
+        if not _is_same(found, value):
             yield f"{name}: {place}: expected {_shown(value)}, sent {_shown(found)}"
 
 
@@ -176,11 +199,20 @@ def _at(sent: JsonValue, place: str) -> JsonValue:
     first, _, rest = place.partition(".")
     if isinstance(sent, dict) and rest:
         return _at(sent.get(first), rest)
-    if isinstance(sent, list) and first.isdecimal() and int(first) < len(sent):
+    if isinstance(sent, list) and _INDEX(first) and int(first) < len(sent):
         return _at(sent[int(first)], rest) if rest else sent[int(first)]
     return None
 
 
+def _is_same(one: JsonValue, other: JsonValue) -> bool:
+    """Whether they are the same in JSON, where 1 is 1.0, and true is not 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_same(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
 def _shown(value: JsonValue) -> str:
-    text = msgspec.json.encode(value).decode()
+    text = dumps(value, ensure_ascii=False)
     return "nothing" if value is None else text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

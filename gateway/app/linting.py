@@ -66,7 +66,7 @@ def lint(file: Path) -> list[Finding]:
             *_about_rules(config),
         )
     ]
-    return sorted(found, key=lambda finding: finding.line)
+    return sorted(found, key=lambda finding: (finding.line, finding.path))
 
 
 def _about_parts(config: Config) -> Iterator[tuple[yaml.Path, str]]:

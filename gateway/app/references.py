@@ -22,6 +22,9 @@ _REFERENCE = re.compile(r"\$(?:\$|\{([^}]*)\}|\{)")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:(:[-?])(.*))?", re.DOTALL)
 _MAX_FILE = 64 * 1024
 _SHORTEST_SECRET = 4
+_HIDDEN = "***"
+_PIECE = 8
+"""Characters of a part of a secret that is hidden too, because messages shorten what they quote."""
 
 
 class References:
@@ -38,10 +41,11 @@ class References:
         document.value = self._walk(document, document.value, ())
 
     def redact(self, path: yaml.Path, text: str) -> str:
-        """A message about that path without any value that references put there or below."""
+        """A message about that path without any value that references put there or below, nor longer parts of one."""
         found = {value for where, value in self._found if where[: len(path)] == path or path[: len(where)] == where}
         for value in sorted(found, key=len, reverse=True):
-            text = text.replace(value, "***").replace(repr(value)[1:-1], "***")
+            for shown in dict.fromkeys((value, repr(value)[1:-1], ascii(value)[1:-1])):
+                text = _without_pieces(text.replace(shown, _HIDDEN), shown)
         return text
 
     def _walk(self, document: yaml.Document, value: yaml.Value, path: yaml.Path) -> yaml.Value:
@@ -90,7 +94,7 @@ class References:
 
     def _file(self, path: str) -> str:
         if path in self._files:
-            return self._files[path]
+            return self._files[path].removesuffix("\n").removesuffix("\r")
         try:
             with (self._folder / path).open("rb") as file:
                 content = file.read(_MAX_FILE + 1)
@@ -101,3 +105,20 @@ class References:
             raise ValueError(f"file {path} is not UTF-8") from None
         except OSError as problem:
             raise ValueError(f"file {path} cannot be read: {problem.strerror}") from None
+
+
+def _without_pieces(text: str, secret: str) -> str:
+    """The text, with its longest parts of `_PIECE` characters or more that are parts of the secret hidden."""
+    kept: list[str] = []
+    at = 0
+    while at < len(text):
+        end = at + _PIECE
+        if end > len(text) or text[at:end] not in secret:
+            kept.append(text[at])
+            at += 1
+            continue
+        while end < len(text) and text[at : end + 1] in secret:
+            end += 1
+        kept.append(_HIDDEN)
+        at = end
+    return "".join(kept)

@@ -3,7 +3,7 @@
 The law: an expression mentions the value as `v`, and its first `v` is the first
 thing that is evaluated, so whoever needs it may put an assignment there. It is
 false for whatever is no scalar: an object, a list, nothing. What users wrote
-stands in it as literals that ascii() made, or under names of ours.
+stands in it under names of ours only, so patterns of one shape are one source.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def _written(term: Term, space: dict[str, object]) -> str | None:
     if isinstance(term, Numbers):
         return _written_numbers(term, space)
     if isinstance(term, Range):
-        return _written_range(term)
+        return _written_range(term, space)
     if isinstance(term, Network):
-        return _written_network(term)
+        return _written_network(term, space)
     if isinstance(term, Constant):
         return f"v is {term.value}"
     return _IS_SCALAR if term.there else None
@@ -56,8 +56,8 @@ def _written(term: Term, space: dict[str, object]) -> str | None:
 
 def _written_strings(term: Strings, space: dict[str, object]) -> str:
     if term.how == "exact" and len(term.values) == 1:
-        literal = ascii(term.values[0])
-        return f"{_IS_SCALAR} and v != {literal}" if term.but else f"v == {literal}"
+        value = bound(term.values[0], space)
+        return f"{_IS_SCALAR} and v != {value}" if term.but else f"v == {value}"
     tests = _compared(term.how, term.values, space)
     if term.but:
         return f"{_IS_SCALAR} and not ({_IS_TEXT} and ({tests}))"
@@ -68,36 +68,32 @@ def _compared(how: How, values: Sequence[str], space: dict[str, object]) -> str:
     """The test that the string `v` compares so with any of the values."""
     match how:
         case "exact":
-            return f"v in {{{_literals(values)}}}"
+            return f"v in {bound(frozenset(values), space)}"
         case "prefix" | "suffix":
             method = "startswith" if how == "prefix" else "endswith"
             if "" in values:
                 return "True"
-            return f"v.{method}({_literals(values)})" if len(values) == 1 else f"v.{method}(({_literals(values)}))"
+            return f"v.{method}({bound(values[0] if len(values) == 1 else tuple(values), space)})"
         case "wildcard":
             return " or ".join([_compared_wildcard(value, space) for value in values])
         case _:
             return " or ".join([_compared_folded(how, value, space) for value in values])
 
 
-def _literals(values: Iterable[str]) -> str:
-    return ", ".join(map(ascii, values))
-
-
 def _compared_wildcard(value: str, space: dict[str, object]) -> str:
     match pieces_of(value):
         case (piece,):
-            return f"v == {piece!a}"
+            return f"v == {bound(piece, space)}"
         case ("", ""):
             return "True"
         case (first, ""):
-            return f"v.startswith({first!a})"
+            return f"v.startswith({bound(first, space)})"
         case ("", last):
-            return f"v.endswith({last!a})"
+            return f"v.endswith({bound(last, space)})"
         case ("", piece, ""):
-            return f"{piece!a} in v"
+            return f"{bound(piece, space)} in v"
         case pieces:
-            return f"{_named(wildcard(pieces), space)}(v)"
+            return f"{bound(wildcard(pieces), space)}(v)"
 
 
 def _compared_folded(how: How, value: str, space: dict[str, object]) -> str:
@@ -108,23 +104,25 @@ def _compared_folded(how: How, value: str, space: dict[str, object]) -> str:
             "prefix-ignore-case": folding.starts,
             "suffix-ignore-case": folding.ends,
         }
-        return f"{_named(by_how[how], space)}(v)"
+        return f"{bound(by_how[how], space)}(v)"
     if not value:
         return "not v" if how == "equals-ignore-case" else "True"
     # some characters outside ASCII have lower forms inside it
-    lower, size = ascii(value.lower()), len(value)
+    lower = bound(value.lower(), space)
+    size = bound(-len(value) if how == "suffix-ignore-case" else len(value), space)
     match how:
         case "equals-ignore-case":
             return f"v.lower() == {lower} and v.isascii()"
         case "prefix-ignore-case":
             return f"v[:{size}].lower() == {lower} and v[:{size}].isascii()"
         case _:
-            return f"v[-{size}:].lower() == {lower} and v[-{size}:].isascii()"
+            return f"v[{size}:].lower() == {lower} and v[{size}:].isascii()"
 
 
-def _named(function: Callable[[str], bool], space: dict[str, object]) -> str:
+def bound(value: object, space: dict[str, object]) -> str:
+    """A name for a value, or for a function that tests one; the same for the same place in patterns of one shape."""
     name = f"t{len(space)}"
-    space[name] = function
+    space[name] = value
     return name
 
 
@@ -133,33 +131,32 @@ def _written_numbers(term: Numbers, space: dict[str, object]) -> str:
     numbers = [number for number in term.values if not isinstance(number, Digits)]
     tests = []
     if len(numbers) == 1:
-        tests.append(_equal(numbers[0]))
+        tests.append(_equal(numbers[0], space))
     elif numbers:
         # an integer that is no double equals only itself, and in Python it does
-        tests.append(f"{_IS_NUMBER} and v in {{{', '.join(map(repr, numbers))}}}")
+        tests.append(f"{_IS_NUMBER} and v in {bound(frozenset(numbers), space)}")
     if rows:
-        name = f"t{len(space)}"
-        space[name] = rows
-        tests.append(f"v.__class__ is Digits and v in {name}")
+        tests.append(f"v.__class__ is Digits and v in {bound(rows, space)}")
     if term.but:
         return f"{_IS_SCALAR} and not ({' or '.join(tests)})"
     return " or ".join(tests)
 
 
-def _equal(number: Number) -> str:
+def _equal(number: Number, space: dict[str, object]) -> str:
+    value = bound(number, space)
     if number in (0, 1):  # which False and True are, too
-        return f"v == {number!r} and v.__class__ is not bool"
+        return f"v == {value} and v.__class__ is not bool"
     if isinstance(number, int) and not is_exact(number):
-        return f"v == {number!r} and v.__class__ is int"
-    return f"v == {number!r}"
+        return f"v == {value} and v.__class__ is int"
+    return f"v == {value}"
 
 
-def _written_range(term: Range) -> str:
+def _written_range(term: Range, space: dict[str, object]) -> str:
     tests = [_IS_NUMBER]
     if term.low is not None:
-        tests.append(f"v {'>=' if term.low_in else '>'} {term.low!r}")
+        tests.append(f"v {'>=' if term.low_in else '>'} {bound(term.low, space)}")
     if term.high is not None:
-        tests.append(f"v {'<=' if term.high_in else '<'} {term.high!r}")
+        tests.append(f"v {'<=' if term.high_in else '<'} {bound(term.high, space)}")
     if term.high is None or term.high > MAX_INTEGER:
         tests.append(f"(v <= {MAX_INTEGER} or exact(v))")
     if term.low is None or term.low < -MAX_INTEGER:
@@ -167,8 +164,8 @@ def _written_range(term: Range) -> str:
     return " and ".join(tests)
 
 
-def _written_network(term: Network) -> str:
+def _written_network(term: Network, space: dict[str, object]) -> str:
     here = f"(a := address(v)) is not None and a[0] == {term.version}"
     if term.first == term.last:
-        return f"{_IS_TEXT} and {here} and a[1] == {term.first}"
-    return f"{_IS_TEXT} and {here} and {term.first} <= a[1] <= {term.last}"
+        return f"{_IS_TEXT} and {here} and a[1] == {bound(term.first, space)}"
+    return f"{_IS_TEXT} and {here} and {bound(term.first, space)} <= a[1] <= {bound(term.last, space)}"

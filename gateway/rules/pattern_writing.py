@@ -13,6 +13,8 @@ that in the end the whole pattern must be asked that way.
 from __future__ import annotations
 
 import base64
+import re
+from functools import lru_cache
 from types import CodeType
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +22,7 @@ from gateway.codec.validate import CORE
 from gateway.core.event import canonical
 from gateway.rules.lens import ABSENT
 from gateway.rules.pattern_arrays import Documents
-from gateway.rules.pattern_expressions import SPACE, written
+from gateway.rules.pattern_expressions import SPACE, bound, written
 from gateway.rules.pattern_nodes import All, Constant, Leaf, leaves
 from gateway.rules.pattern_text import Twice
 
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
     from gateway.rules.pattern_nodes import Node
     from gateway.rules.rule import Path
 
+MAX_SHAPES: Final = 4096
+"""Shapes of patterns whose code is kept."""
+_METHODS: Final = frozenset(("look", "slow", "encoded", "each", "reach", "stray", "odd", "lacks"))
+"""What an expression calls of its writer."""
+_is_bound: Final = re.compile(r"t[0-9]+").fullmatch
 _INLINE: Final = 2
 """Names of a path whose other readings the expression itself asks for; more would take long to compile."""
 _MISSING: Final = object()
@@ -74,11 +81,17 @@ def attribute_of(event: Event, name: str) -> str | int | bool | None:
 
 
 def predicate(source: str, space: dict[str, object]) -> Callable[..., bool]:
-    """The function that the source of a lambda is; in it stands nothing that a user wrote but literals of ascii()."""
-    code = compile(source, "<match>", "eval")
-    (function,) = (constant for constant in code.co_consts if isinstance(constant, CodeType))
-    used = {name: space[name] for name in function.co_names if name in space}
-    return eval(code, used)  # type: ignore[no-any-return]  # noqa: S307
+    """The function that the source of a lambda is; in it stand names of ours, and nothing that a user wrote."""
+    names, make = _shape(source)
+    return make(*[space.get(name) for name in names])
+
+
+@lru_cache(MAX_SHAPES)
+def _shape(source: str) -> tuple[tuple[str, ...], Callable[..., Callable[..., bool]]]:
+    """What makes functions of one source, and the names whose values it takes. Compiling is half of a rule's price."""
+    (function,) = (one for one in compile(source, "<match>", "eval").co_consts if isinstance(one, CodeType))
+    names = tuple(name for name in function.co_names if name in _SPACE or name in _METHODS or _is_bound(name))
+    return names, eval(compile(f"lambda {', '.join(names)}: {source}", "<match>", "eval"))  # noqa: S307
 
 
 def test_of(leaf: Leaf) -> Callable[[object], bool]:
@@ -163,6 +176,18 @@ class Writer:
             return None
         return base64.b64encode(event.data).decode("ascii")
 
+    def _looked_up(self, names: Sequence[str]) -> str:
+        """The value at a path of plain objects, M if there is none."""
+        *outer, last = [bound(name, self._space) for name in names]
+        if not outer:
+            return f"d.get({last}, M)"
+        steps = []
+        at = "d"
+        for number, name in enumerate(outer, start=1):
+            steps.append(f"(x{number} := {at}.get({name})).__class__ is dict")
+            at = f"x{number}"
+        return f"({at}.get({last}, M) if {' and '.join(steps)} else M)"
+
     def _joined(self, node: Node) -> str:
         if isinstance(node, Leaf):
             if self._look is not None and node.path[0] != "data":
@@ -180,7 +205,7 @@ class Writer:
         elif name in CORE:
             value = f"e.{name}"
         else:
-            value = f"(v if (v := e.extensions.get({name!r})).__class__ in P else text(v))"
+            value = f"(v if (v := e.extensions.get({bound(name, self._space)})).__class__ in P else text(v))"
         is_certain = name in _REQUIRED or name == "specversion"
         terms = [term for term in leaf.terms if not (isinstance(term, Constant) and term.value is None)]
         test = written(terms, self._space)
@@ -196,7 +221,7 @@ class Writer:
         names = leaf.path[self._below :]
         if not names:  # the data itself, which here is an object
             return str(leaf.takes_absence)
-        value = f"(v := {_looked_up(names) if self._inline else f'at(d, {names!a})'})"
+        value = f"(v := {self._looked_up(names) if self._inline else f'at(d, {bound(names, self._space)})'})"
         test = written(leaf.terms, self._space)
         is_shared = names[0] in self._shared
         where = f"d, {self._index[id(leaf)]}"
@@ -216,7 +241,7 @@ class Writer:
             tests.append(f"v.__class__ is list and each(v, {self._index[id(leaf)]})")
             others.clear()
         if len(names) > 1:
-            others += ["x1.__class__ in L", f"{'.'.join(names)!a} in d"]
+            others += ["x1.__class__ in L", f"{bound('.'.join(names), self._space)} in d"]
         if others:
             tests.append(f"({' or '.join(others)}) and reach({where}){note}")
         return " or ".join(tests)
@@ -229,16 +254,3 @@ def _looks(node: Node) -> bool:
 def _with_value(test: str, value: str) -> str:
     """The test of `v`, with the value where that is first mentioned, and assigned if it is mentioned again."""
     return test.replace("v", value if test.count("v") == 1 else f"(v := {value})", 1)
-
-
-def _looked_up(names: Sequence[str]) -> str:
-    """The value at a path of plain objects, M if there is none."""
-    *outer, last = map(ascii, names)
-    if not outer:
-        return f"d.get({last}, M)"
-    steps = []
-    at = "d"
-    for number, name in enumerate(outer, start=1):
-        steps.append(f"(x{number} := {at}.get({name})).__class__ is dict")
-        at = f"x{number}"
-    return f"({at}.get({last}, M) if {' and '.join(steps)} else M)"

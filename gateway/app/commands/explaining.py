@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +55,7 @@ def explain(
     given = documents.one_event(event)
     explained = Explainer(found).explain(given, region or found.region, subscription or ())
     if json:
-        printing.json({one.subscription: _plain(one) for one in explained})
+        printing.line(_shown(msgspec.json.encode({one.subscription: _plain(one) for one in explained})))
     else:
         for one in explained:
             _print(one, given)
@@ -95,7 +96,7 @@ def _print(one: Explained, given: Event) -> None:
         printing.line(_shown(encode(one.sent)))
 
 
-def _shown(event: bytes) -> str:
+def _shown(json: bytes) -> str:
     """JSON for people; what could steer a terminal, which in JSON only stands in strings, is escaped."""
-    text = msgspec.json.format(event, indent=2).decode()
-    return "".join(c if c.isprintable() or c == "\n" else ascii_text(c) for c in text)
+    text = msgspec.json.format(json, indent=2).decode()
+    return "".join(c if c.isprintable() or c == "\n" else dumps(c)[1:-1] for c in text)

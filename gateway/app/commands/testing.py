@@ -34,7 +34,8 @@ def run_tests(
         for outcome in run(file):
             outcomes[str(file)].append(outcome)
             if outcome.problems or not quiet:
-                printing.line(f"{'FAILED' if outcome.problems else 'passed'} {outcome.place} {outcome.name}")
+                how = "FAILED" if outcome.problems else "passed"
+                printing.line(printing.printable(f"{how} {outcome.place} {outcome.name}"))
             for problem in outcome.problems:
                 printing.line(f"  {printing.printable(problem)}")
     if junit is not None:
@@ -54,7 +55,7 @@ def _junit(outcomes: dict[str, list[Outcome]]) -> bytes:
         suite = ET.SubElement(
             root,
             "testsuite",
-            name=file,
+            name=printing.printable(file),
             tests=str(len(found)),
             failures=str(failed),
             errors="0",
@@ -63,12 +64,16 @@ def _junit(outcomes: dict[str, list[Outcome]]) -> bytes:
         )
         for outcome in found:
             case = ET.SubElement(
-                suite, "testcase", classname=file, name=printing.printable(outcome.name), time=f"{outcome.seconds:.6f}"
+                suite,
+                "testcase",
+                classname=printing.printable(file),
+                name=printing.printable(outcome.name),
+                time=f"{outcome.seconds:.6f}",
             )
             if outcome.problems:
                 texts = [printing.printable(problem) for problem in outcome.problems]
                 failure = ET.SubElement(case, "failure", message=texts[0])
-                failure.text = "\n".join([outcome.place, *texts])
+                failure.text = "\n".join([printing.printable(outcome.place), *texts])
     ET.indent(root)
     text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return text + b"\n"
