@@ -130,9 +130,11 @@ class Commits:
         return group
 
     def _land(self, group: list[Request], written: Written | None) -> None:
-        """On the loop: make it visible, then tell each caller, then let in who waited."""
+        """On the loop: tell each caller, make it visible before any of them runs, then let in who waited.
+
+        Callers go first, so that answers are on their way while readers look at what is new.
+        """
         if written is not None:
-            self._landed(written)
             for request, outcome in written.outcomes:
                 if request.future.done():
                     continue
@@ -140,6 +142,7 @@ class Commits:
                     request.future.set_exception(outcome)
                 else:
                     request.future.set_result(outcome)
+            self._landed(written)
         self._release(sum(request.size for request in group))
 
     def _end(self) -> None:
