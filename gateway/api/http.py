@@ -20,7 +20,7 @@ from gateway.api.address import parse_address, spell_address
 from gateway.api.answering import Answering
 from gateway.api.answers import ACCEPTED, Answer, problem, render
 from gateway.api.connection import Connection
-from gateway.codec.http import decode
+from gateway.codec.http import decode, format_of
 from gateway.core import telemetry
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.errors import InvalidEvent, TooLarge, UnsupportedFormat
@@ -178,7 +178,9 @@ class HttpDoor:
                 415, "compressed bodies are not taken, send it as it is", headers=(("Accept-Encoding", "identity"),)
             )
         try:
-            events = decode(request.headers, request.body)
+            content_type = fields.get("content-type")
+            read = None if content_type is None else format_of(content_type)
+            events = decode(request.headers, request.body) if read is None else read(request.body)
             self.limits.check_count(len(events))
             self.limits.check_sizes(events, len(request.body) + self.limits.head)
         except UnsupportedFormat as wrong:
