@@ -64,23 +64,25 @@ def hash_of(event: Event) -> bytes:
     return xxh3_64_digest(f"{event.source}\0{event.id}".encode()) + xxh3_64_digest(event.data or b"")
 
 
-def pack(space: str, events: Sequence[Event]) -> list[Batch]:
-    """Pack validated events into batches within the bounds of a frame."""
+def pack(space: str, events: Sequence[Event], hashes: bytes = b"") -> list[Batch]:
+    """Pack validated events into batches within the bounds of a frame; `hashes` are theirs, if the caller has them."""
     parts = [_encode(event) for event in events]
+    hashes = hashes or b"".join(map(hash_of, events))
     batches: list[Batch] = []
     start = size = 0
     for end, part in enumerate(parts):
         if end > start and (end - start == MAX_COUNT or size + len(part) > MAX_RAW):
-            batches.append(_batch(space, events[start:end], parts[start:end]))
+            batches.append(_batch(space, events, parts, hashes, start, end))
             start, size = end, 0
         size += len(part)
     if start < len(parts):
-        batches.append(_batch(space, events[start:], parts[start:]))
+        batches.append(_batch(space, events, parts, hashes, start, len(parts)))
     return batches
 
 
-def _batch(space: str, events: Sequence[Event], parts: list[bytes]) -> Batch:
-    return Batch(space, list(events), b"".join(parts), b"".join(map(hash_of, events)))
+def _batch(space: str, events: Sequence[Event], parts: list[bytes], hashes: bytes, start: int, end: int) -> Batch:
+    some = hashes[start * HASH_SIZE : end * HASH_SIZE]
+    return Batch(space, list(events[start:end]), b"".join(parts[start:end]), some)
 
 
 def encode_events(events: Sequence[Event]) -> bytes:

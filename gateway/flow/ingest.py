@@ -203,10 +203,10 @@ class Ingest:
 
     def _batches(self, space: str, events: Sequence[Event], chosen: _Chosen, packed: bytes | None) -> list[Batch]:
         if chosen.fresh is not None:
-            return pack(space, [events[index] for index in chosen.fresh])
+            return pack(space, [events[index] for index in chosen.fresh], chosen.arrivals.hashes)
         if packed is not None and len(events) <= MAX_COUNT and len(packed) <= MAX_RAW:
             return [Batch(space, list(events), body_of(packed, len(events)), chosen.arrivals.hashes)]
-        return pack(space, events)
+        return pack(space, events, chosen.arrivals.hashes)
 
     async def _append(
         self,
