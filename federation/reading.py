@@ -173,7 +173,7 @@ class Reading:
             return frame if stored.first > self._at else None
         skip = max(0, self._at + 1 - stored.first)
         keep = [index for index in range(skip, frame.count) if matches is None or matches(events[index])]
-        return select(frame, events, keep) if keep else None
+        return select(frame, keep) if keep else None
 
     def _put(self, frames: Sequence[Frame], gaps: Sequence[tuple[int, int]]) -> None:
         self._outbox.put_nowait(self._page([frame.data for frame in frames], gaps))

@@ -23,6 +23,7 @@ class MemoryLog:
     def __init__(self, region: str, node: str = "n1", *, clock: Clock | None = None) -> None:
         self.log_id = f"{region}/{node}@{secrets.token_hex(8)}"
         self.end = 0
+        self.keeps_events = True
         self._clock = clock or SystemClock()
         self._accepted = 0.0
         self._frames: list[Stored] = []
@@ -52,7 +53,8 @@ class MemoryLog:
                 if isinstance(item, Batch)
                 else item
             )
-            self._frames.append(Stored(self.end + 1, frame, item.events if isinstance(item, Batch) else None))
+            opened = list(item.events) if isinstance(item, Batch) and item.events is not None else None
+            self._frames.append(Stored(self.end + 1, frame, opened))
             self.end += frame.count
         self._put(rows, positions or {})
         self._grown.set()

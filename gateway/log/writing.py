@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gateway.core.clock import Clock
+    from gateway.core.event import Event
 
 TRIM_STEP: Final = 16 * 1024 * 1024
 """Bytes one transaction drops at most when it only trims, so that appends need not wait long."""
@@ -65,7 +66,7 @@ class Request:
 
     def __post_init__(self) -> None:
         self.size = _OVERHEAD + sum(
-            len(item.body) + 64 * len(item.events) if isinstance(item, Batch) else len(item.data) for item in self.items
+            len(item.body) + 64 * item.count if isinstance(item, Batch) else len(item.data) for item in self.items
         )
 
 
@@ -279,7 +280,7 @@ class Writer:
                 frame, events = item, None
             else:
                 frame = seal(item, origin=self._log_id, first=tail.end + 1, accepted=tail.accepted)
-                events = item[0].events if len(item) == 1 else [event for batch in item for event in batch.events]
+                events = _events_of(item)
             key, value, tail = tail.followed_by(frame, stored=tail.accepted)
             txn.put(key, value, append=True, db=self._frames)
             written.stored.append(Stored(tail.last, frame, events))
@@ -288,7 +289,7 @@ class Writer:
         written.end = tail.end
         at = began
         for request in going:
-            at += sum(len(item.events) if isinstance(item, Batch) else item.count for item in request.items)
+            at += sum(item.count for item in request.items)
             written.outcomes.append((request, at))
 
     def _used(self, txn: lmdb.Transaction[memoryview] | lmdb.Transaction[bytes]) -> int:
@@ -310,7 +311,7 @@ def _sealable(going: Sequence[Request]) -> Iterator[Frame | list[Batch]]:
             full = together and (
                 isinstance(item, Frame)
                 or item.space != together[0].space
-                or count + len(item.events) > MAX_COUNT
+                or count + item.count > MAX_COUNT
                 or raw + len(item.body) > MAX_RAW
             )
             if full:
@@ -320,9 +321,19 @@ def _sealable(going: Sequence[Request]) -> Iterator[Frame | list[Batch]]:
                 yield item
             else:
                 together.append(item)
-                count, raw = count + len(item.events), raw + len(item.body)
+                count, raw = count + item.count, raw + len(item.body)
     if together:
         yield together
+
+
+def _events_of(batches: Sequence[Batch]) -> list[Event] | None:
+    """The events of batches that become one frame; None unless all have them."""
+    events: list[Event] = []
+    for batch in batches:
+        if batch.events is None:
+            return None
+        events += batch.events
+    return events
 
 
 def check_names(rows: Sequence[Row], positions: Mapping[str, object]) -> None:
