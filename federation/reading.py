@@ -42,6 +42,8 @@ MANY = 32
 """Frames in one page that show that the reader is behind."""
 LINGER = 0.005
 """Seconds a small page waits for company, while pages follow each other faster than that."""
+FEW = 64 * 1024
+"""Bytes of a page that count as small while the reader has not acknowledged the one before: it is busy anyway."""
 LOOKED = 1.0
 """Seconds between pages that carry nothing but how far was looked."""
 
@@ -147,7 +149,8 @@ class Reading:
         after = Position(self._log.log_id, self._at, self._hash)
         page = await self._log.read(after=after, limit=self._window.page)
         waited = self._clock.monotonic() - self._sent_at
-        if waited < LINGER and sum(len(stored.frame.data) for stored in page.frames) < SMALLEST_PAGE:
+        enough = FEW if self._window.in_flight else SMALLEST_PAGE
+        if waited < LINGER and sum(len(stored.frame.data) for stored in page.frames) < enough:
             await self._clock.sleep(LINGER - waited)
             page = await self._log.read(after=after, limit=self._window.page)
         return page
