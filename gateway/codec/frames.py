@@ -11,6 +11,7 @@ import struct
 import sys
 import threading
 from array import array
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -127,38 +128,52 @@ def _array_header(count: int) -> bytes:
     return b"\xdd" + count.to_bytes(4, "big")
 
 
-def seal(batches: Sequence[Batch], *, origin: str, first: int, accepted: float, level: int = 1) -> Frame:
-    """Make one frame of batches of one space that fit into one together."""
-    types = [kind for batch in batches for kind in batch.types]
-    return _seal(
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A frame but for its place in a log: all that takes time to make."""
+
+    codec: int
+    blob: bytes
+    footer: bytes
+    raw: int
+    count: int
+
+
+def compress(batches: Sequence[Batch], *, level: int = 1) -> Content:
+    """The content of one frame of batches of one space that fit into one together."""
+    return _compress(
         [batch.body for batch in batches],
         b"".join([batch.hashes for batch in batches]),
-        types,
+        [kind for batch in batches for kind in batch.types],
         _all_seconds([time for batch in batches for time in batch.times]),
-        space=batches[0].space,
-        origin=origin,
-        runs=(Run(first, len(types), accepted),),
-        level=level,
+        level,
     )
 
 
-def _seal(
+def seal(
+    batches: Sequence[Batch], *, origin: str, first: int, accepted: float, content: Content | None = None
+) -> Frame:
+    """Make one frame of batches of one space that fit into one together; `content` is theirs, if it is there."""
+    content = content or compress(batches)
+    return _seal(content, batches[0].space, origin, (Run(first, content.count, accepted),))
+
+
+def _compress(
     bodies: Iterable[bytes | memoryview | msgspec.Raw],
     hashes: bytes,
     types: Sequence[str],
     seconds: Sequence[int],
-    *,
-    space: str,
-    origin: str,
-    runs: tuple[Run, ...],
     level: int,
-) -> Frame:
-    count = len(types)
-    raw = b"".join((_array_header(count), *bodies))
+) -> Content:
+    raw = b"".join((_array_header(len(types)), *bodies))
     packed = _compressors.of(level).compress(raw)
     codec, blob = (ZSTD, packed) if len(packed) < len(raw) else (NONE, raw)
-    header = FrameHeader(codec=codec, key="", space=space, origin=origin, runs=runs, raw=len(raw))
-    return _assemble(header, blob, hashes + _index(types, seconds), count)
+    return Content(codec, blob, hashes + _index(types, seconds), len(raw), len(types))
+
+
+def _seal(content: Content, space: str, origin: str, runs: tuple[Run, ...]) -> Frame:
+    header = FrameHeader(codec=content.codec, key="", space=space, origin=origin, runs=runs, raw=content.raw)
+    return _assemble(header, content.blob, content.footer, content.count)
 
 
 def _assemble(header: FrameHeader, blob: bytes, footer: bytes, count: int) -> Frame:
@@ -295,32 +310,30 @@ def select(frame: Frame, keep: Sequence[int], *, level: int = 1) -> Frame:
     raws = _raws.decode(_raw(frame))
     offsets, accepted = frame.origin_offsets(), frame.accepted_times()
     types, seconds = types_of(frame), _seconds_of(frame)
-    return _seal(
+    content = _compress(
         [raws[index] for index in keep],
         b"".join([frame.hash_at(index) for index in keep]),
         [types[index] for index in keep],
         [seconds[index] for index in keep],
-        space=frame.header.space,
-        origin=frame.header.origin,
-        runs=_runs([(offsets[index], accepted[index]) for index in keep]),
-        level=level,
+        level,
     )
+    runs = _runs([(offsets[index], accepted[index]) for index in keep])
+    return _seal(content, frame.header.space, frame.header.origin, runs)
 
 
 def merge(frames: Sequence[Frame], *, level: int = 1) -> Frame:
     """One frame of consecutive small ones of one origin log and one space, ascending, within the bounds of a frame."""
     if len(frames) == 1:
         return frames[0]
-    return _seal(
+    content = _compress(
         [_raw(frame)[len(_array_header(frame.count)) :] for frame in frames],
         b"".join([frame.hashes for frame in frames]),
         [kind for frame in frames for kind in types_of(frame)],
         [second for frame in frames for second in _seconds_of(frame)],
-        space=frames[0].header.space,
-        origin=frames[0].header.origin,
-        runs=_joined([run for frame in frames for run in frame.header.runs]),
-        level=level,
+        level,
     )
+    runs = _joined([run for frame in frames for run in frame.header.runs])
+    return _seal(content, frames[0].header.space, frames[0].header.origin, runs)
 
 
 def _runs(places: Iterable[tuple[int, float]]) -> tuple[Run, ...]:
