@@ -42,6 +42,8 @@ MANY = 32
 """Frames in one page that show that the reader is behind."""
 LINGER = 0.005
 """Seconds a small page waits for company, while pages follow each other faster than that."""
+FEW = 64 * 1024
+"""Bytes of a page that count as small while the reader has not acknowledged the one before: it is busy anyway."""
 LOOKED = 1.0
 """Seconds between pages that carry nothing but how far was looked."""
 
@@ -153,7 +155,8 @@ class Reading:
         after = Position(self._log.log_id, self._at, self._hash)
         page = await self._log.read(after=after, limit=self._window.page)
         waited = self._clock.monotonic() - self._sent_at
-        if waited < LINGER and sum(len(stored.frame.data) for stored in page.frames) < SMALLEST_PAGE:
+        enough = FEW if self._window.in_flight else SMALLEST_PAGE
+        if waited < LINGER and sum(len(stored.frame.data) for stored in page.frames) < enough:
             await self._clock.sleep(LINGER - waited)
             page = await self._log.read(after=after, limit=self._window.page)
         return page
@@ -179,7 +182,7 @@ class Reading:
             return frame if stored.first > self._at else None
         skip = max(0, self._at + 1 - stored.first)
         keep = [index for index in range(skip, frame.count) if matches is None or matches(events[index])]
-        return select(frame, events, keep) if keep else None
+        return select(frame, keep) if keep else None
 
     def _put(self, frames: Sequence[Frame], gaps: Sequence[tuple[int, int]]) -> None:
         self._outbox.put_nowait(self._page([frame.data for frame in frames], gaps))

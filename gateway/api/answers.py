@@ -35,6 +35,10 @@ def problem(
     return Answer(status, _encode(document), "application/problem+json", headers, keep)
 
 
+FAILED = problem(500, "an error inside the gateway; it is in its log", keep=False)
+"""What a request gets that met a bug of ours."""
+
+
 def render(answer: Answer, *, keep: bool, date: str, with_body: bool = True) -> bytes:
     """The answer on the wire. `date` is an HTTP date; `with_body` is False for HEAD."""
     lines = [f"HTTP/1.1 {answer.status} {_PHRASES[answer.status]}", f"Date: {date}"]

@@ -1,8 +1,10 @@
-"""One HTTP connection: a task that answers its requests in order, and what may go wrong around it.
+"""One HTTP connection: its requests are answered in order, one after the other.
 
-    data_received ─▶ Requests ─▶ serve ─▶ the door's `handle` ─▶ write
+    data_received ─▶ Requests ─▶ the door's `handle` ─▶ write
+                                        └─ later ─▶ answered ─▶ write
 
-Deadlines are set here and looked at by the door, once a tick for all
+There is no task for it: bytes that come in and answers that are ready carry it
+on. Deadlines are set here and looked at by the door, once a tick for all
 connections: a timer of its own for every request would cost more than parsing it.
 """
 
@@ -10,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.api.answers import ACCEPTED, Answer, problem, render
+from gateway.api.answers import ACCEPTED, FAILED, Answer, problem, render
 from gateway.api.http1 import BadRequest, Request, Requests
 
 if TYPE_CHECKING:
@@ -44,12 +47,12 @@ class Host(Protocol):
     """Bytes that all connections of this door hold."""
     is_stopping: bool
 
-    async def handle(self, request: Request) -> Answer:
-        """Answer one request."""
+    def handle(self, request: Request, connection: Connection) -> Answer | None:
+        """Answer one request; None: `connection.answered` will be called, in time."""
         ...
 
     def admit(self, connection: Connection) -> bool:
-        """Start serving a new connection; False when there are too many."""
+        """Count a new connection in; False when there are too many."""
         ...
 
     def leave(self, connection: Connection) -> None:
@@ -62,7 +65,7 @@ class Host(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """The transport's side and the serving side of one connection."""
+    """What the transport and the door call."""
 
     def __init__(self, host: Host) -> None:
         self.deadline = host.now + host.limits.idle_timeout
@@ -71,8 +74,8 @@ class Connection(asyncio.Protocol):
         self._limits = host.limits
         self._requests = Requests(host.limits)
         self._transport: asyncio.Transport
-        self._task: asyncio.Task[None] | None = None
-        self._waiting: asyncio.Future[None] | None = None
+        self._request: Request | None = None
+        """The one that is answered just now."""
         self._stage = "idle"
         self._began = host.now
         self._received = 0
@@ -93,18 +96,14 @@ class Connection(asyncio.Protocol):
             self._say(problem(503, "too many connections", headers=(("Retry-After", "1"),)), keep=False)
             self._finish()
 
-    def started(self, task: asyncio.Task[None]) -> None:
-        """Remember the task that serves this connection."""
-        self._task = task
-
     def data_received(self, data: bytes) -> None:
-        """Take bytes in; wake the serving task."""
+        """Take bytes in, and go on with them unless a request waits for its answer."""
         if self._is_over:
             return
         self._requests.feed(data)
         self._received += len(data)
-        if self._stage != "answer":
-            self._wake()
+        if self._request is None and not self._is_choked:
+            self._advance()
         elif self._requests.held > _READ_AHEAD and not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
@@ -114,14 +113,16 @@ class Connection(asyncio.Protocol):
         self._is_ended = True
         if self._is_over:
             return False
-        self._wake()
-        return True
+        if self._request is None:
+            self._advance()
+        return not self._is_over
 
     def connection_lost(self, _: Exception | None) -> None:
         """The connection is gone; what is under way is finished, its answer goes nowhere."""
         self._is_over = self._is_ended = True
         self._is_choked = False
-        self._wake()
+        if self._request is None:
+            self._hold(0)
         self._host.leave(self)
 
     def pause_writing(self) -> None:
@@ -131,69 +132,67 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It does again."""
         self._is_choked = False
-        self._wake()
+        if self._request is None and not self._is_over:
+            self.deadline = self._host.now + self._limits.idle_timeout
+            self._advance()
 
     # what the door calls
+
+    def answered(self, answer: Answer) -> None:
+        """Give the answer that the request under way had to wait for, and go on with the next."""
+        self._give(answer)
+        if self._requests.held or self._is_ended or self._is_paused:
+            self._advance()
 
     def stop(self) -> None:
         """Close now if idle, else after the request under way."""
         if self._stage == "idle" and not self._requests.held:
             self._finish()
-            self._wake()
 
     def abort(self) -> None:
         """Cut it off."""
         self._is_over = True
-        if self._task is not None:
-            self._task.cancel()
         self._transport.abort()
 
     def expire(self) -> None:
         """The deadline has passed: say so where somebody listens, and close."""
-        match self._stage:
-            case _ if self._is_over:
-                self.abort()
-            case "head" | "body":
-                self._say(problem(408, f"the {self._stage} of the request did not come in time"), keep=False)
-                self._linger()
-                self._wake()
-            case "answer" if not self._is_choked:
-                reason = f"not durable within {self._limits.answer_timeout:g} s; it may still become so"
-                self._say(problem(503, reason, headers=(("Retry-After", "1"),)), keep=False)
-                self._linger()
-                if self._task is not None:
-                    self._task.cancel()
-            case _:
-                self.abort()
+        if not self._is_over and self._stage in {"head", "body"}:
+            self._say(problem(408, f"the {self._stage} of the request did not come in time"), keep=False)
+            self._linger()
+        else:
+            self.abort()
 
-    # the serving task
+    # request after request
 
-    async def serve(self) -> None:
-        """Answer one request after the other until the connection ends."""
+    def _advance(self) -> None:
+        """Hand over the requests that are complete, up to the first whose answer comes later."""
         try:
-            while not self._is_over:
+            while not (self._is_over or self._is_choked):
                 request = self._requests.next()
                 if request is None:
-                    if self._is_ended:
-                        self._finish()
-                        return
-                    await self._more()
-                    continue
-                await self._answer(request)
+                    self._more()
+                    return
+                self._begin(request)
+                answer = self._host.handle(request, self)
+                if answer is None:
+                    return
+                self._give(answer)
         except BadRequest as bad:
             later = (("Retry-After", "1"),) if bad.status == HTTPStatus.SERVICE_UNAVAILABLE else ()
             self._say(problem(bad.status, bad.detail, headers=later), keep=False)
             self._linger()
         except Exception:  # our bug, met by one request, must not stop the node: the third place that catches all
             log.exception("request failed")
+            self._request = None
             if not self._is_over:
-                self._say(problem(500, "an error inside the gateway; it is in its log"), keep=False)
+                self._say(FAILED, keep=False)
                 self._linger()
-        finally:
-            self._hold(0)
 
-    async def _more(self) -> None:
-        """Wait for bytes, under the deadline of the stage the request is in."""
+    def _more(self) -> None:
+        """Let more bytes come, under the deadline of the stage the request is in."""
+        if self._is_ended:
+            self._finish()
+            return
         requests = self._requests
         if requests.wants_continue:
             requests.wants_continue = False
@@ -207,44 +206,36 @@ class Connection(asyncio.Protocol):
         if self._is_paused:
             self._is_paused = False
             self._transport.resume_reading()
-        await self._wait()
 
-    async def _answer(self, request: Request) -> None:
-        self._enter("answer")
+    def _begin(self, request: Request) -> None:
+        """The door sees to it that the answer comes in time."""
+        self._request = request
+        self._stage = "answer"
+        self.deadline = math.inf
         size = len(request.body)
         if size > _READ_AHEAD:
             self._hold(size)
-        answer = await self._host.handle(request)
+
+    def _give(self, answer: Answer) -> None:
+        request, self._request = self._request, None
         if self._held:
             self._hold(0)
-        keep = request.keep and answer.keep and not self._host.is_stopping
-        if self._is_over:
+        if self._is_over or request is None:
             return
+        keep = request.keep and answer.keep and not self._host.is_stopping
         if answer is ACCEPTED and keep:
             self._transport.write(self._host.accepted)
             self._host.count(202)
         else:
             self._say(answer, keep=keep, with_body=request.method != "HEAD")
-        if not keep:
-            if self._requests.held:
-                self._linger()
-            else:
-                self._finish()
-            return
-        while self._is_choked:
-            await self._wait()
-        self._enter("idle")
-
-    async def _wait(self) -> None:
-        self._waiting = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiting
-        finally:
-            self._waiting = None
-
-    def _wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        if keep:
+            self._stage = "idle"
+            limits, now = self._limits, self._host.now
+            self.deadline = now + (limits.answer_timeout if self._is_choked else limits.idle_timeout)
+        elif self._requests.held:
+            self._linger()
+        else:
+            self._finish()
 
     def _enter(self, stage: str) -> None:
         """Note where the request is, and until when it may be there."""
@@ -254,9 +245,7 @@ class Connection(asyncio.Protocol):
         self._stage = stage
         self._began = self._host.now
         self._received = 0
-        if stage == "answer":
-            self.deadline = self._began + limits.answer_timeout
-        elif stage == "idle":
+        if stage == "idle":
             self.deadline = self._began + limits.idle_timeout
         else:
             self.deadline = self._began + (limits.header_timeout if stage == "head" else limits.body_timeout)
@@ -272,6 +261,7 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Close, but let the peer read the answer first: closing on unread bytes would reset the connection."""
         self._is_over = True
+        self._hold(0)
         self._stage = "linger"
         self.deadline = self._host.now + _LINGER
         if self._is_ended or not self._transport.can_write_eof():
@@ -287,5 +277,8 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _finish(self) -> None:
+        """Close; who does not read the last answer is cut off."""
         self._is_over = True
+        self._hold(0)
+        self.deadline = self._host.now + self._limits.answer_timeout
         self._transport.close()

@@ -2,11 +2,11 @@
 
     bytes ─ http1 ─▶ Request ─ codec ─▶ events ─ validate ─▶ publish ─▶ 202
 
-202 is written after `publish` returned, and only then. One task serves one
-connection and answers its requests one after the other, so events that come in
-through one connection keep their order. The protocol is our own on top of
-asyncio's transports: a web framework costs twice the CPU, buffers before it
-refuses, and has no time-out for a head that never ends.
+202 is written after `publish` returned, and only then. A connection's requests
+are answered one after the other, so events that come in through it keep their
+order. The protocol is our own on top of asyncio's transports: a web framework
+costs twice the CPU, buffers before it refuses, and has no time-out for a head
+that never ends.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from email.utils import formatdate
-from math import ceil
 from typing import TYPE_CHECKING, Self
 
 from gateway.api.address import parse_address, spell_address
+from gateway.api.answering import Answering
 from gateway.api.answers import ACCEPTED, Answer, problem, render
 from gateway.api.connection import Connection
-from gateway.codec.http import decode
+from gateway.codec.http import decode, format_of
 from gateway.core import telemetry
 from gateway.core.clock import Clock, SystemClock
-from gateway.core.errors import InvalidEvent, TooLarge, Unavailable, UnsupportedFormat
+from gateway.core.errors import InvalidEvent, TooLarge, UnsupportedFormat
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _open_connections = telemetry.connections.labels(door="http")
+_EVENTS = ("/events", "/")
+"""Where events are posted."""
 _refused = telemetry.refused_events.labels(via="http")
 _NOT_AN_EVENT = (
     "not a CloudEvent. Send its attributes as header fields (ce-specversion: 1.0, ce-id, ce-source, ce-type) and the "
@@ -66,12 +68,9 @@ class HttpDoor:
         self.is_stopping = False
         self.date = ""
         self.accepted = b""
-        self._publisher = publisher
         self._clock = clock or SystemClock()
         self.now = self._clock.monotonic()
         self._routes: dict[tuple[str, str], Callable[[Request], Awaitable[Answer]]] = {
-            ("POST", "/events"): self._publish,
-            ("POST", "/"): self._publish,
             ("OPTIONS", "/events"): _shake_hands,
             ("OPTIONS", "/"): _shake_hands,
         }
@@ -80,11 +79,12 @@ class HttpDoor:
             self._routes[method, path] = answer
             if method == "GET":
                 self._routes["HEAD", path] = answer
-        self._paths = {path for _, path in self._routes}
+        self._paths = {*_EVENTS, *(path for _, path in self._routes)}
         self._counts: dict[int, Counter] = {}
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
+        self._answering = Answering(publisher, limits, self._tasks)
         self._server: asyncio.Server
         self._ticking: asyncio.Task[None]
 
@@ -124,18 +124,18 @@ class HttpDoor:
         finally:
             for connection in list(self._connections):
                 connection.abort()
+            self._answering.cancel()
             self._ticking.cancel()
             await self._tasks.__aexit__(None, None, None)
 
     # what connections ask for
 
     def admit(self, connection: Connection) -> bool:
-        """Serve a new connection, unless there are too many or the door closes."""
+        """Count a new connection in, unless there are too many or the door closes."""
         if self.is_stopping or len(self._connections) >= self.limits.connections:
             return False
         self._connections.add(connection)
         _open_connections.set(len(self._connections))
-        connection.started(self._tasks.create_task(connection.serve()))
         return True
 
     def leave(self, connection: Connection) -> None:
@@ -152,33 +152,37 @@ class HttpDoor:
             counter = self._counts[status] = telemetry.requests.labels(door="http", status=str(status))
         counter.inc()
 
-    async def handle(self, request: Request) -> Answer:
-        """Answer one request."""
+    def handle(self, request: Request, connection: Connection) -> Answer | None:
+        """Answer one request; None: the connection will be told."""
+        if request.method == "POST" and request.path in _EVENTS:
+            return self._publish(request, connection)
         route = self._routes.get((request.method, request.path))
         if route is None:
             return self._lost(request)
-        return await route(request)
+        self._answering.ask(connection, route(request))
+        return None
 
     def _lost(self, request: Request) -> Answer:
         if request.path not in self._paths:
             return problem(404, f"nothing is at {request.path[:200]}; events are posted to /events")
-        allowed = ", ".join(sorted(method for method, path in self._routes if path == request.path))
+        routes = [*self._routes, *(("POST", path) for path in _EVENTS)]
+        allowed = ", ".join(sorted(method for method, path in routes if path == request.path))
         return problem(405, f"{request.method} is not possible here, {allowed} is", headers=(("Allow", allowed),))
 
     # publishing
 
-    async def _publish(self, request: Request) -> Answer:
+    def _publish(self, request: Request, connection: Connection) -> Answer | None:
         fields = request.fields
         if fields.get("content-encoding", "identity") != "identity":
             return problem(
                 415, "compressed bodies are not taken, send it as it is", headers=(("Accept-Encoding", "identity"),)
             )
         try:
-            events = decode(request.headers, request.body)
+            content_type = fields.get("content-type")
+            read = None if content_type is None else format_of(content_type)
+            events = decode(request.headers, request.body) if read is None else read(request.body)
             self.limits.check_count(len(events))
             self.limits.check_sizes(events, len(request.body) + self.limits.head)
-            if events:
-                await self._publisher.publish("anonymous", "main", events, via="http")
         except UnsupportedFormat as wrong:
             return problem(415, str(wrong))
         except InvalidEvent as wrong:
@@ -187,9 +191,10 @@ class HttpDoor:
         except TooLarge as wrong:
             _refused.inc()
             return problem(413, str(wrong))
-        except Unavailable as wrong:
-            return problem(503, str(wrong), headers=(("Retry-After", str(max(1, ceil(wrong.after or 1)))),))
-        return ACCEPTED
+        if not events:
+            return ACCEPTED
+        self._answering.post(connection, events, len(request.body))
+        return None
 
     # time
 

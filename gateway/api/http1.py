@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from gateway.api.limits import Limits
@@ -28,6 +28,10 @@ _PART = 128 * 1024
 _CRLF = b"\r\n"
 _ONCE = frozenset({"host", "content-length", "transfer-encoding", "content-type", "content-encoding", "expect"})
 _IDLE, _HEAD, _BODY = "idle", "head", "body"
+_SHORT = 512
+"""Bytes of a head up to which it is remembered …"""
+_REMEMBERED = 512
+"""… among so many."""
 
 
 class BadRequest(Exception):
@@ -54,6 +58,26 @@ class Request:
     keep: bool
     """Whether the connection may go on after the answer."""
     body: bytes = b""
+
+
+class _Head(NamedTuple):
+    """What a head says; the same of the same bytes."""
+
+    method: str
+    path: str
+    query: str
+    headers: list[tuple[str, str]]
+    fields: dict[str, str]
+    keep: bool
+    length: int
+    """Bytes of the body, unless it comes in chunks."""
+    is_chunked: bool
+    is_asking: bool
+    """The client waits for `100 Continue`."""
+
+
+_heads: dict[bytes, _Head] = {}
+"""Heads seen lately: who sends whole documents sends a few of them over and over. Bounded: a hostile one costs time."""
 
 
 class _Body:
@@ -132,56 +156,21 @@ class Requests:
         if end < 0:
             self.stage = _HEAD if len(pending) > self._at else _IDLE
             return None
-        head = pending[self._at : end + 2].decode("utf-8", "surrogateescape")
+        raw = pending[self._at : end + 2]
         self._at = end + 4
-        request = self._parse(head)
-        self.stage = _BODY
-        return request
-
-    def _parse(self, head: str) -> Request:
-        line = _line.match(head)
-        if line is None:
-            raise BadRequest(400, "the request line is not METHOD TARGET HTTP/1.1")
-        method, target, major, minor = line.groups()
-        if major != "1":
-            raise BadRequest(505, f"HTTP/{major}.{minor} is not spoken here, HTTP/1.1 is")
-        fields = _field.findall(head, line.end())
-        if len(fields) != head.count("\n") - 1:
-            raise BadRequest(400, "a header field is not NAME: VALUE on one line that ends with CR LF")
-        if len(fields) > self._limits.fields:
+        head = _heads.get(raw) or _remembered(raw)
+        method, path, query, headers, fields, keep, length, self._chunked, is_asking = head
+        if len(headers) > self._limits.fields:
             raise BadRequest(431, f"more than {self._limits.fields} header fields")
-        headers = [(name.lower(), value.rstrip(" \t")) for name, value in fields]
-        named = dict(headers)
-        if len(named) != len(headers):
-            _refuse_repeated(headers)
-        if minor != "0" and "host" not in named:
-            raise BadRequest(400, "the header field Host is missing")
-        path, _, query = _origin(method, target).partition("?")
-        keep = minor != "0" and "close" not in named.get("connection", "").lower()
-        self._expect(named, modern=minor != "0")
-        return Request(method, path, query, headers, named, keep)
-
-    def _expect(self, named: dict[str, str], *, modern: bool) -> None:
-        """Read from the head how the body will come (RFC 9112 6.3)."""
-        length, coding = named.get("content-length"), named.get("transfer-encoding")
-        self._left = 0
-        if coding is not None:
-            if length is not None or not modern:
-                raise BadRequest(400, "Transfer-Encoding beside Content-Length, or in HTTP/1.0")
-            if coding.lower() != "chunked":
-                raise BadRequest(501, f"Transfer-Encoding {coding!r} is not supported, chunked is")
-            self._chunked, self._between, self._trailers = True, False, False
-        elif length is not None:
-            if not (length.isascii() and length.isdigit() and len(length) <= _LONGEST_LENGTH):
-                raise BadRequest(400, "Content-Length is not a number")
-            self._left = int(length)
-            if self._left > self._limits.request:
-                raise self._too_large(f"{self._left} bytes")
-        expect = named.get("expect")
-        if expect is not None:
-            if expect.lower() != "100-continue":
-                raise BadRequest(417, f"the expectation {expect!r} cannot be met")
-            self.wants_continue = modern and (self._chunked or self._left > 0)
+        if length > self._limits.request:
+            raise self._too_large(f"{length} bytes")
+        self._left = length
+        if is_asking:
+            self.wants_continue = self._chunked or length > 0
+        if self._chunked:
+            self._between = self._trailers = False
+        self.stage = _BODY
+        return Request(method, path, query, headers, fields, keep)
 
     def _too_large(self, size: str) -> BadRequest:
         return BadRequest(413, f"the body has {size}, allowed are {self._limits.request}")
@@ -251,6 +240,59 @@ class Requests:
             return False
         self._at = end + 4
         return True
+
+
+def _remembered(raw: bytes) -> _Head:
+    head = _parse(raw.decode("utf-8", "surrogateescape"))
+    if len(raw) <= _SHORT and "ce-id" not in head.fields:  # with an id it never comes again
+        if len(_heads) >= _REMEMBERED:
+            _heads.clear()
+        _heads[raw] = head
+    return head
+
+
+def _parse(head: str) -> _Head:
+    line = _line.match(head)
+    if line is None:
+        raise BadRequest(400, "the request line is not METHOD TARGET HTTP/1.1")
+    method, target, major, minor = line.groups()
+    if major != "1":
+        raise BadRequest(505, f"HTTP/{major}.{minor} is not spoken here, HTTP/1.1 is")
+    found = _field.findall(head, line.end())
+    if len(found) != head.count("\n") - 1:
+        raise BadRequest(400, "a header field is not NAME: VALUE on one line that ends with CR LF")
+    headers = [(name.lower(), value.rstrip(" \t")) for name, value in found]
+    fields = dict(headers)
+    if len(fields) != len(headers):
+        _refuse_repeated(headers)
+    modern = minor != "0"
+    if modern and "host" not in fields:
+        raise BadRequest(400, "the header field Host is missing")
+    path, _, query = _origin(method, target).partition("?")
+    keep = modern and "close" not in fields.get("connection", "").lower()
+    length, is_chunked = _framing(fields, modern=modern)
+    is_asking = False
+    if (expect := fields.get("expect")) is not None:
+        if expect.lower() != "100-continue":
+            raise BadRequest(417, f"the expectation {expect!r} cannot be met")
+        is_asking = modern
+    return _Head(method, path, query, headers, fields, keep, length, is_chunked, is_asking)
+
+
+def _framing(fields: dict[str, str], *, modern: bool) -> tuple[int, bool]:
+    """How the body will come: its length, and whether in chunks instead (RFC 9112 6.3)."""
+    length, coding = fields.get("content-length"), fields.get("transfer-encoding")
+    if coding is not None:
+        if length is not None or not modern:
+            raise BadRequest(400, "Transfer-Encoding beside Content-Length, or in HTTP/1.0")
+        if coding.lower() != "chunked":
+            raise BadRequest(501, f"Transfer-Encoding {coding!r} is not supported, chunked is")
+        return 0, True
+    if length is None:
+        return 0, False
+    if not (length.isascii() and length.isdigit() and len(length) <= _LONGEST_LENGTH):
+        raise BadRequest(400, "Content-Length is not a number")
+    return int(length), False
 
 
 def _refuse_repeated(headers: list[tuple[str, str]]) -> None:

@@ -155,7 +155,9 @@ class PublishStream:
             batch.unavailable = Unavailable("an earlier batch of this stream was not taken")
         else:
             try:
-                await self._publisher.publish("anonymous", space, events, packed=packed, via="grpc")
+                publishing = self._publisher.publish("anonymous", space, events, packed=packed, via="grpc")
+                del events  # else they would be held until they are durable
+                await publishing
             except Unavailable as problem:
                 batch.unavailable = problem
                 self._is_turned_away = True

@@ -11,6 +11,7 @@ import struct
 import sys
 import threading
 from array import array
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -64,23 +65,33 @@ def hash_of(event: Event) -> bytes:
     return xxh3_64_digest(f"{event.source}\0{event.id}".encode()) + xxh3_64_digest(event.data or b"")
 
 
-def pack(space: str, events: Sequence[Event]) -> list[Batch]:
-    """Pack validated events into batches within the bounds of a frame."""
+def pack(space: str, events: Sequence[Event], hashes: bytes = b"", *, keep: bool = True) -> list[Batch]:
+    """Pack validated events into batches within the bounds of a frame.
+
+    `hashes` are theirs, if the caller has them; `keep`: the batches have the events, too.
+    """
     parts = [_encode(event) for event in events]
+    hashes = hashes or b"".join(map(hash_of, events))
     batches: list[Batch] = []
     start = size = 0
     for end, part in enumerate(parts):
         if end > start and (end - start == MAX_COUNT or size + len(part) > MAX_RAW):
-            batches.append(_batch(space, events[start:end], parts[start:end]))
+            some = hashes[start * HASH_SIZE : end * HASH_SIZE]
+            batches.append(batch_of(space, events[start:end], b"".join(parts[start:end]), some, keep=keep))
             start, size = end, 0
         size += len(part)
     if start < len(parts):
-        batches.append(_batch(space, events[start:], parts[start:]))
+        some = hashes[start * HASH_SIZE :]
+        batches.append(batch_of(space, events[start:], b"".join(parts[start:]), some, keep=keep))
     return batches
 
 
-def _batch(space: str, events: Sequence[Event], parts: list[bytes]) -> Batch:
-    return Batch(space, list(events), b"".join(parts), b"".join(map(hash_of, events)))
+def batch_of(
+    space: str, events: Sequence[Event], body: bytes | memoryview, hashes: bytes, *, keep: bool = True
+) -> Batch:
+    """A batch of events whose packed body and hashes are there; `keep`: it has the events, too."""
+    types, times = [event.type for event in events], [event.time for event in events]
+    return Batch(space, types, times, body, hashes, list(events) if keep else None)
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
@@ -117,36 +128,52 @@ def _array_header(count: int) -> bytes:
     return b"\xdd" + count.to_bytes(4, "big")
 
 
-def seal(batches: Sequence[Batch], *, origin: str, first: int, accepted: float, level: int = 1) -> Frame:
-    """Make one frame of batches of one space that fit into one together."""
-    events = [event for batch in batches for event in batch.events]
-    return _seal(
-        events,
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A frame but for its place in a log: all that takes time to make."""
+
+    codec: int
+    blob: bytes
+    footer: bytes
+    raw: int
+    count: int
+
+
+def compress(batches: Sequence[Batch], *, level: int = 1) -> Content:
+    """The content of one frame of batches of one space that fit into one together."""
+    return _compress(
         [batch.body for batch in batches],
         b"".join([batch.hashes for batch in batches]),
-        space=batches[0].space,
-        origin=origin,
-        runs=(Run(first, len(events), accepted),),
-        level=level,
+        [kind for batch in batches for kind in batch.types],
+        _all_seconds([time for batch in batches for time in batch.times]),
+        level,
     )
 
 
-def _seal(
-    events: Sequence[Event],
+def seal(
+    batches: Sequence[Batch], *, origin: str, first: int, accepted: float, content: Content | None = None
+) -> Frame:
+    """Make one frame of batches of one space that fit into one together; `content` is theirs, if it is there."""
+    content = content or compress(batches)
+    return _seal(content, batches[0].space, origin, (Run(first, content.count, accepted),))
+
+
+def _compress(
     bodies: Iterable[bytes | memoryview | msgspec.Raw],
     hashes: bytes,
-    *,
-    space: str,
-    origin: str,
-    runs: tuple[Run, ...],
+    types: Sequence[str],
+    seconds: Sequence[int],
     level: int,
-) -> Frame:
-    count = len(events)
-    raw = b"".join((_array_header(count), *bodies))
+) -> Content:
+    raw = b"".join((_array_header(len(types)), *bodies))
     packed = _compressors.of(level).compress(raw)
     codec, blob = (ZSTD, packed) if len(packed) < len(raw) else (NONE, raw)
-    header = FrameHeader(codec=codec, key="", space=space, origin=origin, runs=runs, raw=len(raw))
-    return _assemble(header, blob, hashes + _index(events), count)
+    return Content(codec, blob, hashes + _index(types, seconds), len(raw), len(types))
+
+
+def _seal(content: Content, space: str, origin: str, runs: tuple[Run, ...]) -> Frame:
+    header = FrameHeader(codec=content.codec, key="", space=space, origin=origin, runs=runs, raw=content.raw)
+    return _assemble(header, content.blob, content.footer, content.count)
 
 
 def _assemble(header: FrameHeader, blob: bytes, footer: bytes, count: int) -> Frame:
@@ -158,11 +185,11 @@ def _assemble(header: FrameHeader, blob: bytes, footer: bytes, count: int) -> Fr
     return Frame(data, header, count, blob_at, blob_at + len(blob))
 
 
-def _index(events: Sequence[Event]) -> bytes:
+def _index(types: Sequence[str], seconds: Sequence[int]) -> bytes:
     """Type codes, times and the table of types: the searchable part of a footer behind the hashes."""
     table: dict[str, int] = {}
-    codes = array("H", [table.setdefault(event.type, len(table)) for event in events])
-    times = array("I", _all_seconds([event.time for event in events]))
+    codes = array("H", [table.setdefault(kind, len(table)) for kind in types])
+    times = array("I", seconds)
     if sys.byteorder == "big":
         codes.byteswap()
         times.byteswap()
@@ -276,38 +303,37 @@ def _raw(frame: Frame) -> bytes:
         raise Damaged(f"frame content: {problem}") from problem
 
 
-def select(frame: Frame, events: Sequence[Event], keep: Sequence[int], *, level: int = 1) -> Frame:
+def select(frame: Frame, keep: Sequence[int], *, level: int = 1) -> Frame:
     """A new frame of the events at the ascending indexes `keep` (at least one); offsets and times stay theirs."""
     if len(keep) == frame.count:
         return frame
     raws = _raws.decode(_raw(frame))
     offsets, accepted = frame.origin_offsets(), frame.accepted_times()
-    return _seal(
-        [events[index] for index in keep],
+    types, seconds = types_of(frame), _seconds_of(frame)
+    content = _compress(
         [raws[index] for index in keep],
         b"".join([frame.hash_at(index) for index in keep]),
-        space=frame.header.space,
-        origin=frame.header.origin,
-        runs=_runs([(offsets[index], accepted[index]) for index in keep]),
-        level=level,
+        [types[index] for index in keep],
+        [seconds[index] for index in keep],
+        level,
     )
+    runs = _runs([(offsets[index], accepted[index]) for index in keep])
+    return _seal(content, frame.header.space, frame.header.origin, runs)
 
 
 def merge(frames: Sequence[Frame], *, level: int = 1) -> Frame:
     """One frame of consecutive small ones of one origin log and one space, ascending, within the bounds of a frame."""
     if len(frames) == 1:
         return frames[0]
-    raws = [_raw(frame) for frame in frames]
-    events = [event for raw in raws for event in _events.decode(raw)]
-    return _seal(
-        events,
-        [raw[len(_array_header(frame.count)) :] for raw, frame in zip(raws, frames, strict=True)],
+    content = _compress(
+        [_raw(frame)[len(_array_header(frame.count)) :] for frame in frames],
         b"".join([frame.hashes for frame in frames]),
-        space=frames[0].header.space,
-        origin=frames[0].header.origin,
-        runs=_joined([run for frame in frames for run in frame.header.runs]),
-        level=level,
+        [kind for frame in frames for kind in types_of(frame)],
+        [second for frame in frames for second in _seconds_of(frame)],
+        level,
     )
+    runs = _joined([run for frame in frames for run in frame.header.runs])
+    return _seal(content, frames[0].header.space, frames[0].header.origin, runs)
 
 
 def _runs(places: Iterable[tuple[int, float]]) -> tuple[Run, ...]:
@@ -334,3 +360,12 @@ def types_of(frame: Frame) -> list[str]:
         codes.byteswap()
     table = _types.decode(memoryview(frame.data)[at + 6 * frame.count :])
     return [table[code] for code in codes]
+
+
+def _seconds_of(frame: Frame) -> array[int]:
+    """The `time` of each event in whole seconds, from the footer."""
+    at = frame.footer_at + frame.count * (HASH_SIZE + 2)
+    times = array("I", frame.data[at : at + 4 * frame.count])
+    if sys.byteorder == "big":
+        times.byteswap()
+    return times

@@ -11,6 +11,7 @@ binary mode is no data: the binding cannot tell the two apart.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -60,11 +61,19 @@ def decode(headers: Iterable[tuple[str, str]], body: bytes) -> list[Event]:
             if content_type is not None:
                 raise InvalidEvent("content-type: the header stands twice")
             content_type = value.strip(" \t") or None
-    if content_type is not None and content_type[: len(_FAMILY)].lower() == _FAMILY:
-        return _format(content_type)(body)
+    if content_type is not None and (read := format_of(content_type)) is not None:
+        return read(body)
     event = _binary(attributes, content_type, body)
     validate(event)
     return [event]
+
+
+def format_of(content_type: str) -> Callable[[bytes], list[Event]] | None:
+    """How a body of this content type is read and validated; None: in binary mode, where the headers matter.
+
+    :raises UnsupportedFormat: see `decode`.
+    """
+    return _format(content_type) if content_type[: len(_FAMILY)].lower() == _FAMILY else None
 
 
 def encode_binary(event: Event) -> tuple[dict[str, str], bytes]:
@@ -123,6 +132,7 @@ def _percent(found: re.Match[str]) -> str:
     return "".join([f"%{byte:02X}" for byte in found.group().encode()])
 
 
+@lru_cache(64)
 def _format(content_type: str) -> Callable[[bytes], list[Event]]:
     read = _formats.get(essence(content_type))
     if read is None:

@@ -125,8 +125,18 @@ class Batch:
     """
 
     space: str
-    events: list[Event]
+    types: list[str]
+    """The `type` of each event …"""
+    times: list[str | None]
+    """… and its `time`: a footer is made of these and the hashes."""
     body: bytes | memoryview
     """The events as msgpack arrays, one after the other, without an outer header."""
     hashes: bytes
     """16 bytes an event, in order."""
+    events: list[Event] | None = None
+    """The events, where somebody here is going to read them; None: their bytes are enough."""
+
+    @property
+    def count(self) -> int:
+        """How many events."""
+        return len(self.types)

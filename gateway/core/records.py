@@ -117,6 +117,11 @@ class EventLog(LogReader, Protocol):
         ...
 
     @property
+    def keeps_events(self) -> bool:
+        """Whether the events of batches stay decoded for a while, because somebody here reads them."""
+        ...
+
+    @property
     def end(self) -> int:
         """Offset of the last record; 0 while empty."""
         ...

@@ -14,7 +14,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from gateway.codec.frames import body_of, hash_of, pack
+from gateway.codec.frames import batch_of, body_of, hash_of, pack
 from gateway.codec.validate import validate_all
 from gateway.core import telemetry
 from gateway.core.errors import InvalidEvent, Moved, Rejected, TooLarge, Unavailable
@@ -137,14 +137,17 @@ class Ingest:
         del principal  # who may publish what comes with authentication
         hashes = b"".join(map(hash_of, events))
         chosen = self._choose(space, events, split(hashes), via)
-        early = None if chosen.under_way else positions  # a position stands for durable events only
+        late = [(commit, events[index]) for commit, index in chosen.under_way]
+        early = None if late else positions  # a position stands for durable events only
         if chosen.arrivals.who or early:
-            await self._append(space, self._batches(space, events, chosen, packed), chosen.arrivals, early)
+            batches = self._batches(space, events, chosen, packed)
+            del events  # where nobody reads them their memory serves the next ones, while it is in the cache
+            await self._append(space, batches, chosen.arrivals, early)
             self._accepted_via(via).inc(len(chosen.arrivals.who))
-        for commit, index in chosen.under_way:
+        for commit, event in late:
             if not await asyncio.shield(commit.done):  # the other one failed: now it is ours to append
-                await self.publish("", space, [events[index]], via=via)
-        if chosen.under_way and positions:
+                await self.publish("", space, [event], via=via)
+        if late and positions:
             await self._log.append([], positions=positions)
 
     def _accepted_via(self, via: str) -> Counter:
@@ -203,10 +206,11 @@ class Ingest:
 
     def _batches(self, space: str, events: Sequence[Event], chosen: _Chosen, packed: bytes | None) -> list[Batch]:
         if chosen.fresh is not None:
-            return pack(space, [events[index] for index in chosen.fresh])
+            events, packed = [events[index] for index in chosen.fresh], None
+        hashes, keep = chosen.arrivals.hashes, self._log.keeps_events
         if packed is not None and len(events) <= MAX_COUNT and len(packed) <= MAX_RAW:
-            return [Batch(space, list(events), body_of(packed, len(events)), chosen.arrivals.hashes)]
-        return pack(space, events)
+            return [batch_of(space, events, body_of(packed, len(events)), hashes, keep=keep)]
+        return pack(space, events, hashes, keep=keep)
 
     async def _append(
         self,

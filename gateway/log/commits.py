@@ -5,7 +5,8 @@
          └──── one call_soon_threadsafe ◀────┘
 
 There is no timer: on a quiet log a group is one request, on a busy or slow disk
-it is many. Waking the loop costs 25 µs, so a group wakes it once.
+it is many. Waking the loop costs 25 µs, so a group wakes it once. Frames that
+become full in the queue are compressed there, by a thread of their own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import Unavailable
+from gateway.log.ahead import Ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +45,7 @@ class Commits:
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._group: list[Request] = []
+        self._ahead = Ahead()
         self._gone = self._loop.create_future()
         self._thread = Thread(target=self._run, name="log writer", daemon=True)
 
@@ -72,6 +75,7 @@ class Commits:
         if self._closed or self._gone.done():
             self._release(request.size)
             raise Unavailable("the log is closed")
+        self._ahead.note(request)
         self._queue.put(request)
         return await request.future
 
@@ -127,12 +131,15 @@ class Commits:
                 size += request.size
         except Empty:
             pass
+        self._ahead.taken()
         return group
 
     def _land(self, group: list[Request], written: Written | None) -> None:
-        """On the loop: make it visible, then tell each caller, then let in who waited."""
+        """On the loop: tell each caller, make it visible before any of them runs, then let in who waited.
+
+        Callers go first, so that answers are on their way while readers look at what is new.
+        """
         if written is not None:
-            self._landed(written)
             for request, outcome in written.outcomes:
                 if request.future.done():
                     continue
@@ -140,11 +147,13 @@ class Commits:
                     request.future.set_exception(outcome)
                 else:
                     request.future.set_result(outcome)
+            self._landed(written)
         self._release(sum(request.size for request in group))
 
     def _end(self) -> None:
         """On the loop: nobody may wait for ever for a thread that is gone."""
         self._closed = True
+        self._ahead.close()
         left: list[Request | None] = list(self._group)
         while not self._queue.empty():
             left.append(self._queue.get_nowait())

@@ -137,7 +137,7 @@ class LmdbLog:
     ) -> int:
         """Append all or none; see `EventLog.append`."""
         for item in items:
-            if isinstance(item, Batch) and not item.events:
+            if isinstance(item, Batch) and not item.count:
                 raise ValueError("a batch without events")
         return await self._submit(items, rows, positions or {})
 

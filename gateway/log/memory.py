@@ -23,6 +23,7 @@ class MemoryLog:
     def __init__(self, region: str, node: str = "n1", *, clock: Clock | None = None) -> None:
         self.log_id = f"{region}/{node}@{secrets.token_hex(8)}"
         self.end = 0
+        self.keeps_events = True
         self._clock = clock or SystemClock()
         self._accepted = 0.0
         self._frames: list[Stored] = []
@@ -52,8 +53,8 @@ class MemoryLog:
                 if isinstance(item, Batch)
                 else item
             )
-            events = item.events if isinstance(item, Batch) else None
-            self._frames.append(Stored(self.end + 1, frame, events, is_shared=True))
+            opened = list(item.events) if isinstance(item, Batch) and item.events is not None else None
+            self._frames.append(Stored(self.end + 1, frame, opened, is_shared=True))
             self.end += frame.count
         self._put(rows, positions or {})
         self._grown.set()

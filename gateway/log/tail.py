@@ -51,7 +51,7 @@ class Tail:
             if one.first != self.end + 1:
                 self._clear()
             if not self.keeps_events:
-                one.opened = None  # while they are fresh in the cache, dropping them costs a third
+                one.opened = None
             one.is_shared = True
             self._frames.append(one)
             self.end = one.last

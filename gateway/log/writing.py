@@ -13,8 +13,9 @@ import lmdb
 
 from gateway.codec.frames import seal
 from gateway.core.errors import Damaged, LogFull, Moved, Unavailable
-from gateway.core.frame import MAX_COUNT, MAX_RAW, Batch, Frame
+from gateway.core.frame import Batch, Frame
 from gateway.core.records import Row, Stored
+from gateway.log.ahead import cut, made_for
 from gateway.log.layout import (
     FRAMES,
     MAX_KEY,
@@ -32,9 +33,12 @@ from gateway.log.room import AT_MOST, DISK, Room
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import Future as ConcurrentFuture
 
+    from gateway.codec.frames import Content
     from gateway.core.clock import Clock
+    from gateway.core.event import Event
 
 TRIM_STEP: Final = 16 * 1024 * 1024
 """Bytes one transaction drops at most when it only trims, so that appends need not wait long."""
@@ -60,12 +64,14 @@ class Request:
     positions: Mapping[str, tuple[bytes | None, bytes | None]] = field(default_factory=dict)
     trim_before: int = 0
     """Drop frames that end before this offset; 0: none."""
+    made: list[tuple[list[Batch], ConcurrentFuture[Content]]] = field(default_factory=list)
+    """Contents of full frames that begin in this request, made ahead of the commit: see `gateway/log/ahead.py`."""
     size: int = field(init=False)
     """Bytes it may take, at most: events are counted before compression."""
 
     def __post_init__(self) -> None:
         self.size = _OVERHEAD + sum(
-            len(item.body) + 64 * len(item.events) if isinstance(item, Batch) else len(item.data) for item in self.items
+            len(item.body) + 64 * item.count if isinstance(item, Batch) else len(item.data) for item in self.items
         )
 
 
@@ -274,12 +280,14 @@ class Writer:
         now = self._clock.now()
         tail = tail._replace(accepted=max(tail.accepted, now))
         began = tail.end
-        for item in _sealable(going):
+        content_of = made_for(going)
+        for item in cut(going):
             if isinstance(item, Frame):
                 frame, events = item, None
             else:
-                frame = seal(item, origin=self._log_id, first=tail.end + 1, accepted=tail.accepted)
-                events = item[0].events if len(item) == 1 else [event for batch in item for event in batch.events]
+                first, content = tail.end + 1, content_of(item)
+                frame = seal(item, origin=self._log_id, first=first, accepted=tail.accepted, content=content)
+                events = _events_of(item)
             key, value, tail = tail.followed_by(frame, stored=tail.accepted)
             txn.put(key, value, append=True, db=self._frames)
             written.stored.append(Stored(tail.last, frame, events))
@@ -288,7 +296,7 @@ class Writer:
         written.end = tail.end
         at = began
         for request in going:
-            at += sum(len(item.events) if isinstance(item, Batch) else item.count for item in request.items)
+            at += sum(item.count for item in request.items)
             written.outcomes.append((request, at))
 
     def _used(self, txn: lmdb.Transaction[memoryview] | lmdb.Transaction[bytes]) -> int:
@@ -301,28 +309,14 @@ class Writer:
         return pages * self._page
 
 
-def _sealable(going: Sequence[Request]) -> Iterator[Frame | list[Batch]]:
-    """The items in order, neighbouring batches of one space together as far as one frame holds them."""
-    together: list[Batch] = []
-    count = raw = 0
-    for request in going:
-        for item in request.items:
-            full = together and (
-                isinstance(item, Frame)
-                or item.space != together[0].space
-                or count + len(item.events) > MAX_COUNT
-                or raw + len(item.body) > MAX_RAW
-            )
-            if full:
-                yield together
-                together, count, raw = [], 0, 0
-            if isinstance(item, Frame):
-                yield item
-            else:
-                together.append(item)
-                count, raw = count + len(item.events), raw + len(item.body)
-    if together:
-        yield together
+def _events_of(batches: Sequence[Batch]) -> list[Event] | None:
+    """The events of batches that become one frame; None unless all have them."""
+    events: list[Event] = []
+    for batch in batches:
+        if batch.events is None:
+            return None
+        events += batch.events
+    return events
 
 
 def check_names(rows: Sequence[Row], positions: Mapping[str, object]) -> None:

@@ -9,6 +9,7 @@ from aiohttp.http import HttpRequestParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.api import http1
 from gateway.api.http1 import BadRequest, Request, Requests
 from gateway.api.limits import Limits
 
@@ -174,3 +175,27 @@ async def test_another_strict_parser_reads_what_we_accept_the_same_way(head: byt
     )
 
     assert ours == [(message.method, payload.read_nowait()) for message, payload in theirs]
+
+
+def test_a_head_that_comes_again_is_held_to_the_limits_of_its_reader() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nA: b\r\nContent-Length: 500\r\n\r\n"
+    (first,) = read(head + b"x" * 500)
+
+    again = read(head + b"y" * 500)
+    with pytest.raises(BadRequest) as too_long:
+        read(head, limits=Limits(request=499))
+    with pytest.raises(BadRequest) as too_many:
+        read(head, limits=Limits(fields=2))
+
+    assert [(one.headers, one.body) for one in again] == [(first.headers, b"y" * 500)]
+    assert (too_long.value.status, too_many.value.status) == (413, 431)
+
+
+def test_heads_are_not_remembered_without_bound() -> None:
+    for number in range(2000):
+        read(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number)
+        read(b"POST / HTTP/1.1\r\nHost: x\r\nce-id: %d\r\n\r\n" % number)
+        read(b"GET / HTTP/1.1\r\nHost: x\r\nA: %d%b\r\n\r\n" % (number, b"a" * 600), limits=Limits())
+
+    assert len(http1._heads) <= 512
+    assert all(len(head) <= 512 and b"ce-id" not in head for head in http1._heads)

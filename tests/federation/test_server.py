@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from federation import federation_pb2 as wire
 from federation.peer import Peer, RemoteRead
 from federation.readers import STEP, Readers
-from federation.reading import Reading
-from gateway.codec.frames import parse
+from federation.reading import LINGER, Reading
+from gateway.codec.frames import pack, parse
 from gateway.core.errors import Diverged, Trimmed, Unavailable
+from gateway.core.event import Event
 from gateway.core.frame import FORMAT
+from tests.clock import FakeClock
 from tests.federation.arrange import FastClock, memory, publish, serving, until
 
 if TYPE_CHECKING:
@@ -197,12 +200,13 @@ async def test_only_the_highest_term_is_served() -> None:
     us = memory("us")
     await publish(us, 1, 30)
     async with serving(us) as server, peer_of(server.port) as old, peer_of(server.port, "n2") as new:
-        async with old.read(start(us, term=1)) as first, new.read(start(us, term=2, node="n2")) as second:
+        async with old.read(start(us, term=1)) as first:
             await pages(first, 30)
-            await pages(second, 30)
+            async with new.read(start(us, term=2, node="n2")) as second:
+                await pages(second, 30)
 
-            with pytest.raises(Unavailable, match="term 2"):
-                await pages(first, 31)
+                with pytest.raises(Unavailable, match="term 2"):
+                    await pages(first, 31)
 
         async with old.read(start(us, term=1)) as again:
             with pytest.raises(Unavailable, match="term 1 of eu ended"):
@@ -335,3 +339,31 @@ async def test_a_reader_that_changes_its_interest_without_end_is_hung_up_on() ->
         await running
 
     assert said[-1].closed.reason == "too many interests"
+
+
+@pytest.mark.parametrize(("acknowledged", "then"), [(True, [1, 2, 3, 4]), (False, [1, 2, 4])])
+async def test_while_a_reader_is_busy_small_pages_wait_for_company(acknowledged: bool, then: list[int]) -> None:
+    """One that keeps up gets what is new at once; one that has not acknowledged gets it in fewer pages, 5 ms later."""
+    us, clock = memory("us"), FakeClock()
+    reading = Reading(us, Readers(us.log_id, us, clock), start(us), clock)
+    heard: asyncio.Queue[bytes | None] = asyncio.Queue()
+    offsets: list[int] = []
+
+    async def send(data: bytes) -> bool:
+        message = wire.FromLog.FromString(data)
+        if message.HasField("page"):
+            offsets.append(message.page.upto.offset)
+            if acknowledged or len(offsets) == 1:  # the first acknowledgement shows how fast the line is
+                heard.put_nowait(wire.FromReader(ack=wire.Ack(durable=message.page.upto)).SerializeToString())
+        return True
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(reading.run(heard.get, send))
+        for number in (1, 2, 3, 4):
+            large = Event(str(number), "/tests", "made", data=random.Random(number).randbytes(20_000))
+            await us.append(pack("main", [large]))
+            await clock.advance(0.001)
+        await clock.advance(LINGER)
+        heard.put_nowait(None)
+
+    assert offsets == then

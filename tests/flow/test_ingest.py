@@ -88,6 +88,22 @@ async def test_a_recent_duplicate_is_dropped_and_acknowledged() -> None:
     assert await content(log) == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_events_are_kept_only_where_somebody_reads_them(keeps: bool) -> None:
+    """Where nobody does, their bytes are enough: what was decoded is freed before the commit, and not after it."""
+    log = GatedLog()
+    log.keeps_events = keeps
+    ingest, _ = ingest_on(log)
+    events = [event(1), event(2)]
+
+    await ingest.publish("p", "main", events, packed=encode_events(events), via="grpc")
+    await ingest.publish("p", "main", [event(3)], via="http")
+
+    page = await log.read(after=Position(log.log_id, 0), limit=1 << 20)
+    assert [stored.opened for stored in page.frames] == ([events, [event(3)]] if keeps else [None, None])
+    assert await content(log) == ["1", "2", "3"]
+
+
 async def test_the_same_id_with_other_data_is_appended() -> None:
     log = GatedLog()
     ingest, _ = ingest_on(log)
