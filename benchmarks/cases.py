@@ -28,7 +28,7 @@ class Case:
     deliver: bool = False
     """With delivery into a file at B."""
     filters: str = ""
-    """The region (a, b) with ten subscriptions whose filters look into the data; a hundredth of the events pass."""
+    """The region (a, b) with ten subscriptions whose filters look into the data; a thousandth of the events pass."""
 
 
 def _cases() -> dict[str, Case]:

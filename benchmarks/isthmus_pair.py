@@ -50,9 +50,9 @@ logging: {{level: warning}}
 _FILTER = """
 filter{number}: {{from: [a], to: out, match: {{
   type: [{{prefix: com.acme.order.}}],
-  data: {{currency: [EUR], shipping: {{price: [{{numeric: ["<", 5]}}]}}, customer: [{{prefix: "c-{number:03}"}}]}}}}}}
+  data: {{currency: [EUR], shipping: {{price: [{{numeric: ["<", 5]}}]}}, customer: [{{prefix: "c-{number:04}"}}]}}}}}}
 """
-"""One subscription in a thousand customers; its filter looks at three places of the data."""
+"""A ten-thousandth of the events passes; the filter looks at three places of the data."""
 _FILTERS = ", ".join(_FILTER.format(number=number).strip() for number in range(10))
 _PORTS = ("http_a", "grpc_a", "link_a", "http_b", "link_b")
 _LIMIT = 20.0

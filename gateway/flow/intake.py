@@ -19,7 +19,7 @@ from gateway.core.records import Position
 from gateway.flow.subscription import SKEW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.core.clock import Clock
     from gateway.core.event import Event
@@ -111,7 +111,6 @@ class Intake:
             else:
                 self._progress.leave_out(stored)
             self._progress.looked(stored)
-            self._lanes.wake()
         for first, last in page.gaps:
             if last > after:
                 self._progress.miss(max(first, after + 1), last)
@@ -145,48 +144,57 @@ class Intake:
 
         :raises Damaged: it cannot be opened; nothing was queued.
         """
+        chosen = self._chosen(stored, after)
+        if not chosen:
+            return
         frame = stored.frame
-        wanted = self._subscription.wanted
-        chosen = _everything(stored) if wanted is None else wanted(stored)
         by_size = self._limits.in_memory_bytes * frame.count // frame.header.raw
         self.at_most = max(1, min(self._limits.in_memory, by_size))
         origin = frame.header.origin
-        cursor, prepare = self._progress.cursor, self._subscription.prepare
-        pack, put = self._packer.pack, self._lanes.put
-        start = max(0, after + 1 - stored.first)
-        if first := max(start, self._too_old(frame)):
-            chosen = chosen[bisect_left(chosen, first, key=_index) :]
-        filtered = frame.count - start - len(chosen)
-        if filtered and stored.first + start <= cursor.restored:  # some may have been open before a restart
-            for index in set(range(start, frame.count)).difference(map(_index, chosen)):
-                cursor.settle(stored.first + index)
         origins = frame.origin_offsets() if len(chosen) > FEW else None
+        cursor, prepare, pack, left_out = self._progress.cursor, self._subscription.prepare, self._packer.pack, 0
         for index, event in chosen:
-            origin_offset = frame.origin_offset_at(index) if origins is None else origins[index]
             offset = stored.first + index
             if offset <= cursor.restored and not cursor.wants(offset):
                 continue
+            origin_offset = frame.origin_offset_at(index) if origins is None else origins[index]
             try:
                 made = prepare(event)
             except Rejected as problem:
                 cursor.take(offset)
-                parcel = pack(event, offset, origin, origin_offset)
-                parcel.is_raw = True
-                self._doom(parcel, str(problem))
+                self._doom(pack(event, offset, origin, origin_offset), str(problem))
                 continue
             if not made:
-                filtered += 1
-                cursor.settle(offset)  # the same
+                left_out += 1
+                cursor.settle(offset)  # it may have been open before a restart
                 continue
             cursor.take(offset, len(made))
             for each in made:
-                parcel = pack(each, offset, origin, origin_offset)
-                if offset in cursor.failing:
-                    self._packer.carry_on(parcel, cursor.failing[offset], self._uptime())
-                    self._waiting.hold(parcel, 0.0)
-                else:
-                    put(parcel)
-        self._filtered.inc(filtered)
+                self._queue(pack(each, offset, origin, origin_offset))
+        self._filtered.inc(left_out)
+        self._lanes.wake()
+
+    def _chosen(self, stored: Stored, after: int) -> Sequence[tuple[int, Event]]:
+        """The events of a frame that are wanted, from behind the offset `after` on; the others are settled."""
+        wanted, frame, cursor = self._subscription.wanted, stored.frame, self._progress.cursor
+        chosen = _everything(stored) if wanted is None else wanted(stored)
+        start = max(0, after + 1 - stored.first)
+        if first := max(start, self._too_old(frame)):
+            chosen = chosen[bisect_left(chosen, first, key=_index) :]
+        if filtered := frame.count - start - len(chosen):
+            self._filtered.inc(filtered)
+            if stored.first + start <= cursor.restored:  # some may have been open before a restart
+                for index in set(range(start, frame.count)).difference(map(_index, chosen)):
+                    cursor.settle(stored.first + index)
+        return chosen
+
+    def _queue(self, parcel: Parcel) -> None:
+        """Give it to the lanes, or where it failed before a restart, to those who try again."""
+        failing = self._progress.cursor.failing.get(parcel.offset)
+        if failing is None:
+            self._lanes.put(parcel)
+        else:
+            self._waiting.hold(self._packer.carry_on(parcel, failing, self._uptime()), 0.0)
 
     def _too_old(self, frame: Frame) -> int:
         """How many events at the front of a frame of another log were accepted before the subscription begins."""
@@ -196,8 +204,8 @@ class Intake:
         return bisect_left(frame.accepted_times(), since - SKEW)
 
     def _doom(self, parcel: Parcel, reason: str) -> None:
-        """Have it buried, not sent."""
-        parcel.reason, parcel.doomed = reason, True
+        """Have it buried as it came in, not sent."""
+        parcel.reason, parcel.doomed, parcel.is_raw = reason, True, True
         self._waiting.hold(parcel, 0.0)
 
 
