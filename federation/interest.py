@@ -117,6 +117,8 @@ def compile_interest(expression: str) -> Compiled:
     """Compile a peer's expression. One that cannot be compiled counts as true: too much is sent, never too little."""
     if expression == EVERYTHING:
         return Compiled(None, "")
+    if len(expression) > LARGEST:
+        return Compiled(None, f"{len(expression)} characters, expected at most {LARGEST}")
     try:
         return Compiled(_matches(msgspec.json.decode(expression)), "")
     except (msgspec.DecodeError, IsthmusError, RecursionError) as problem:

@@ -32,6 +32,7 @@ from gateway.app.commands.usage import Command
 from gateway.app.commands.where import Json, Where, folder
 from gateway.app.config import load
 from gateway.app.process import serve
+from gateway.app.rules import as_written
 from gateway.app.running import NotRunning, ask
 from gateway.app.schema import json_schema
 from gateway.core.errors import ConfigError, IsthmusError
@@ -82,7 +83,7 @@ def check(config: ConfigFile, *, json: Json = False) -> None:
     """Check a config file: print what it says, or everything that is wrong with it (exit code 2)."""
     found = load(config)
     if json:
-        printing.json(found.model_dump(mode="json", by_alias=True, exclude_none=True))
+        printing.json(as_written(config, found.model_dump(mode="json", by_alias=True, exclude_none=True)))
         return
     summary = {
         "region": found.region,

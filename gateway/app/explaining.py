@@ -5,7 +5,7 @@ The same filters and changes as a running node's, compiled the same way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gateway.app import rules
@@ -37,6 +37,8 @@ class Explained:
     """What the sink would be given, without the stamp `isthorigin`; None: nothing."""
     rejected: str | None = None
     """Why a change failed: the event becomes a dead letter."""
+    paused: bool = False
+    """Whether nothing is done until the subscription goes on."""
 
 
 @dataclass(slots=True)
@@ -50,7 +52,8 @@ class Explainer:
     def explain(self, event: Event, region: str, only: Sequence[str] = ()) -> list[Explained]:
         """What each subscription (or each of `only`) does with an event that came in at that region."""
         chosen = only or list(self.config.subscriptions)
-        return [self._one(name, self.config.subscriptions[name], event, region) for name in chosen]
+        found = [self._one(name, self.config.subscriptions[name], event, region) for name in chosen]
+        return [replace(one, paused=self.config.subscriptions[one.subscription].paused) for one in found]
 
     def _one(self, name: str, configured: Subscription, event: Event, region: str) -> Explained:
         if region not in configured.from_:

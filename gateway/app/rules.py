@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.app import yaml
 from gateway.rules.change import compile_changes
 from gateway.rules.dialects import LANGUAGES, compile_filter
 from gateway.rules.mask import compile_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from pydantic import JsonValue
 
     from gateway.app import config as written
     from gateway.rules.change import Changes
@@ -55,6 +59,16 @@ def rule(configured: written.Subscription, path: str, lens: Lens | None = None) 
         if spec is not None and spec != []:
             return compile_by(key, spec, f"{path}.{key}", lens)
     return None
+
+
+def as_written(file: Path, dumped: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The dump of a config with filters and changes as they stand in its file: references there may be secrets."""
+    document = yaml.read(file)
+    subscriptions = dumped.get("subscriptions")
+    for name, one in subscriptions.items() if isinstance(subscriptions, dict) else ():
+        if isinstance(one, dict):
+            one |= {key: document.at(("subscriptions", name, key)) for key in (*DIALECTS, "change") if key in one}
+    return dumped
 
 
 def changes(configured: written.Subscription, path: str, keys: Mapping[str, MaskKeys]) -> Changes | None:

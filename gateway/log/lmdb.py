@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, TypeVarTuple
 
 from gateway.core import telemetry
 from gateway.core.clock import Clock, SystemClock
-from gateway.core.errors import Diverged, Trimmed, Unavailable
+from gateway.core.errors import Diverged, LogFull, Trimmed, Unavailable
 from gateway.core.frame import Batch, Frame
 from gateway.core.records import Page, Position, Row
 from gateway.log.commits import Commits
@@ -225,8 +225,12 @@ class LmdbLog:
         """Trim, notice when there is room again, clear away readers that died; until cancelled."""
         checked = self._clock.monotonic()
         while True:
-            await self.tidy()
-            if self._clock.monotonic() - checked >= _READER_CHECK:
+            is_stuck = False
+            try:
+                await self.tidy()
+            except LogFull:  # not a page for it: a reader that died may hold those that trimming freed
+                is_stuck = True
+            if is_stuck or self._clock.monotonic() - checked >= _READER_CHECK:
                 checked = self._clock.monotonic()
                 await self._in_executor(self._environment.reader_check)
             await self._clock.sleep(_TIDY)

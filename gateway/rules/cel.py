@@ -2,7 +2,8 @@
 
 The context attributes are variables, and `data` is the parsed data. There is no
 variable for what an event does not have: `has(attributes.subject)` asks first.
-Whatever CEL calls an error, and any value but true, keeps the event out.
+Whatever CEL calls an error, and any value but true, keeps the event out. Unlike
+in CEL, `size` of a text is that of its UTF-8 in bytes: so the library counts.
 
 An expression that could take long is refused beforehand (cel_bounds.py).
 """
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from gateway.core.event import Event
 
+MAX_DATA = 256 * 1024
+"""Bytes of data that are looked into: the evaluator takes 3 µs an element, and cannot be interrupted."""
 SHOWN = 80
 """Characters of a value in an explanation."""
 
@@ -79,7 +82,8 @@ def compile_cel(spec: object, path: str = "cel", *, lens: Lens | None = None) ->
         raise ConfigError(f"{path}: expected a CEL expression, got {spec!a:.40}")
     tokens = check_size(spec, path)
     program = _program(spec, path)
-    named = _named(program, check_time(tokens, path), path)
+    named = _named(program, check_time(tokens, path), tokens, path)
+    _check_regexes(tokens, path)
     lens = lens or Lens()
     members = _members(tokens)
     if "data" in named:
@@ -109,14 +113,14 @@ def _program(text: str, path: str) -> _Program:
         raise ConfigError(f"{path}: does not compile: {reason:.300}") from None
 
 
-def _named(program: _Program, bound: frozenset[str], path: str) -> frozenset[str]:
+def _named(program: _Program, bound: frozenset[str], tokens: Sequence[str], path: str) -> frozenset[str]:
     """The variables an expression needs; every one is an attribute, `data` or `attributes`.
 
     :raises ConfigError: it names something else.
     """
     variables = frozenset(program.variables()) - bound - _TYPES
     known = {"data", _EVERY}
-    functions = {name for name in program.functions() if name.isidentifier() and not name.startswith("_")}
+    functions = {name for name in program.functions() if name.isidentifier() and name in tokens}  # not the operators
     if shadowed := bound & (CORE | known):
         raise ConfigError(f"{path}: a macro's variable is called {min(shadowed)}, expected another name")
     unknown = [name for name in variables if not (name in known or name in CORE or is_extension_name(name))]
@@ -124,6 +128,22 @@ def _named(program: _Program, bound: frozenset[str], path: str) -> frozenset[str
     if unknown:
         raise ConfigError(f"{path}: {min(unknown)} is neither an attribute's name, data, nor a function of CEL")
     return variables
+
+
+def _check_regexes(tokens: Sequence[str], path: str) -> None:
+    """Compile the regular expressions of an expression, each of them a literal.
+
+    :raises ConfigError: one is none; the library would only find out with an event.
+    """
+    for at, token in enumerate(tokens):
+        if token == "matches" and tokens[at + 1 : at + 2] == ["("]:  # noqa: S105  of an expression
+            try:
+                _program(f"''.matches({tokens[at + 2]})", path).execute({})
+            except BaseException as problem:
+                if not _is_failure(problem):
+                    raise
+                reason = " ".join(str(problem).split()).rpartition("error: ")[2].partition(". Check ")[0]
+                raise ConfigError(f"{path}: {tokens[at + 2]!a:.80} is no regular expression: {reason:.200}") from None
 
 
 @cache
@@ -153,6 +173,8 @@ def _evaluator(
 
     def evaluate(event: Event) -> object:
         context = _attributes(event, names)
+        if looks and len(event.data or b"") > MAX_DATA:
+            return ValueError(f"the data has more than {MAX_DATA} bytes")
         if looks and (data := look(event)) is not ABSENT:
             if members is not None and isinstance(data, dict):
                 data = {name: data[name] for name in members if name in data}

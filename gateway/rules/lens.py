@@ -56,7 +56,7 @@ def parse(data: bytes) -> object:
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         pass
     try:
-        return json.loads(data, parse_int=_integer, parse_constant=_refuse)  # for 1e400
+        return json.loads(str(data, "utf-8"), parse_int=_integer, parse_constant=_refuse)  # for 1e400
     except (ValueError, RecursionError):
         return ABSENT
 
@@ -108,6 +108,7 @@ class Lens:
                 self._is_whole = True
             self._paths.add(path)
         self._stale = True
+        self._last = (None, ABSENT)
 
     def look(self, event: Event) -> object:
         """The data, at least as far as it was wanted; as `of_event`, with members left out that nobody asked for."""
@@ -138,9 +139,15 @@ class Lens:
 
 
 def _shape(paths: Iterable[Path]) -> type:
-    """A TypedDict of the members that the paths name; where a path ends, whatever stands there."""
+    """A TypedDict of the members that the paths name; where a path ends, whatever stands there.
+
+    Of an object in which one of them is not ASCII it is all: msgspec does not
+    find such a member, and takes one without a name for it.
+    """
     members: dict[str, set[Path]] = {}
     for path in paths:
         members.setdefault(path[0], set()).add(path[1:])
+    if not all(map(str.isascii, members)):
+        return object
     kinds = {name: object if () in rest else _shape(rest) for name, rest in members.items()}
     return TypedDict("Shape", kinds, total=False)  # type: ignore[operator,no-any-return]  # made at run time

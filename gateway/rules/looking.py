@@ -82,9 +82,21 @@ def _names(path: tuple[Part, ...]) -> tuple[str, ...]:
 
 
 def _shape(paths: Iterable[tuple[str, ...]]) -> object:
-    """A TypedDict of the members that the paths name; where a path ends, whatever stands there."""
+    """A TypedDict of the members that the paths name; where a path ends, whatever stands there.
+
+    An object in which one of them is not ASCII is taken as it is: msgspec does
+    not find such a member, and takes one without a name for it.
+    """
     members: dict[str, set[tuple[str, ...]]] = {}
     for path in paths:
         members.setdefault(path[0], set()).add(path[1:])
-    kinds = {name: Raw if () in rest else _shape(rest) | None for name, rest in members.items()}  # type: ignore[operator]  # made at run time
+    if not all(map(str.isascii, members)):
+        return Raw
+    kinds = {name: Raw if () in rest else _inside(rest) for name, rest in members.items()}
     return TypedDict("Shape", kinds, total=False)  # type: ignore[operator]  # made at run time
+
+
+def _inside(paths: Iterable[tuple[str, ...]]) -> object:
+    """The same of a member, which may be null."""
+    shape = _shape(paths)
+    return shape if shape is Raw else shape | None  # type: ignore[operator]  # made at run time

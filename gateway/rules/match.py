@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from gateway.rules.rule import Anchor, Key, Path, Rule
 
 MAX_DECISIONS = 10_000
-"""Remembered; then all are forgotten (about 300 bytes each, and its names)."""
+"""Remembered; then all are forgotten. Each takes about 300 bytes and its values; 10 MB in all, 30 at worst."""
+MAX_KEY = 1024
+"""Characters of the values that a decision is remembered by; for longer ones it is made anew each time."""
 FEW = 4
 """So many rules are asked one by one rather than looked up in the data."""
 
@@ -48,7 +50,7 @@ class Matcher:
         anchored = _anchored(every, _is_of_attributes)
         self._attributes = _Index(anchored, lens)
         self._rest = _Bucket([each for each, anchor in anchored if anchor is None], lens)
-        self._decisions: dict[object, _Decision] = {}
+        self._decisions: dict[tuple[object, ...], _Decision] = {}
 
     def of(self, event: Event) -> Sequence[str]:
         """The names of the rules that match, each once; in no particular order. Never raises."""
@@ -82,15 +84,16 @@ class Matcher:
                 names = [*names, *more] if names else more
         return list(dict.fromkeys(names)) if decision.doubles else names
 
-    def _decide(self, key: object, event: Event) -> _Decision:
+    def _decide(self, key: tuple[object, ...], event: Event) -> _Decision:
         """Ask the rules on attributes; what else could match stays open."""
         buckets = [*self._attributes.buckets(event), self._rest]
         names = dict.fromkeys(name for bucket in buckets for name, matches in bucket.settled if matches(event))
         still = tuple(bucket for bucket in buckets if not bucket.is_settled)
         decision = _Decision(tuple(names), still, doubles=len(still) > 1)
-        if len(self._decisions) >= MAX_DECISIONS:
-            self._decisions.clear()
-        self._decisions[key] = decision
+        if sum(len(value) for value in key if isinstance(value, str)) <= MAX_KEY:
+            if len(self._decisions) >= MAX_DECISIONS:
+                self._decisions.clear()
+            self._decisions[key] = decision
         return decision
 
 
@@ -265,27 +268,26 @@ def _is_settled(rule: Rule) -> bool:
     return not rule.looks and _UNIQUE.isdisjoint(rule.reads)
 
 
-def _scalars(value: object, path: Path) -> Iterable[object]:
-    """The scalars at that path, through arrays."""
-    for depth, name in enumerate(path):
-        if not isinstance(value, dict):
-            path = path[depth:]
-            break
-        value = value.get(name, ABSENT)
-    else:
-        path = ()
-    if isinstance(value, list):
-        return [found for inner in value for found in _scalars(inner, path)]
-    if not path:
-        return () if isinstance(value, dict) or value is ABSENT else (value,)
-    return ()
+def _scalars(value: object, path: Path) -> list[object]:
+    """The scalars at that path, through arrays, however deep they are."""
+    found: list[object] = []
+    waiting = [(value, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        while depth < len(path) and isinstance(value, dict):
+            value, depth = value.get(path[depth], ABSENT), depth + 1
+        if isinstance(value, list):
+            waiting.extend([(inner, depth) for inner in value])
+        elif depth == len(path) and value is not ABSENT and not isinstance(value, dict):
+            found.append(value)
+    return found
 
 
-def _reader(names: Sequence[str]) -> Callable[[Event], object]:
+def _reader(names: Sequence[str]) -> Callable[[Event], tuple[object, ...]]:
     """What tells events apart by these attributes; True and 1 are not the same."""
     parts = [
         f"e.{name}" if name in CORE else f"(v if (v := e.extensions.get({name!r})).__class__ is not bool else (v,))"
         for name in names
     ]
     # names are attributes' names: [a-z0-9]+
-    return eval(f"lambda e: ({', '.join(parts)})")  # type: ignore[no-any-return]  # noqa: S307
+    return eval(f"lambda e: ({''.join(f'{part}, ' for part in parts)})")  # type: ignore[no-any-return]  # noqa: S307

@@ -28,7 +28,7 @@ MAX_LEVELS: Final = 100
 MAX_CHOICES: Final = 64
 """Ways of reading dots in names that are tried where fields share them."""
 MAX_STEPS: Final = 200_000
-"""Elements of arrays that are tried for one question; what would take more (half a second) does not match."""
+"""Values and elements that are tried for one question; what would take more (half a second) does not match."""
 
 
 _NONE: Final = object()
@@ -214,6 +214,9 @@ class _Search:
 
     def holds_in(self, value: object, fields: list[_Field], levels: int) -> bool:
         """Whether all fields are satisfied in what stands where their paths have led."""
+        self._steps -= len(fields)
+        if self._steps <= 0:
+            return False
         if len(fields) == 1:  # which shares no array any more
             return _holds_alone(value, fields[0])
         if isinstance(value, dict):

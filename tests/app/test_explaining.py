@@ -272,3 +272,29 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
         "  r: {change: [{remove: [data.n, subject]}], match: {type: [a]}, to: out}\n"
     )
     return Explainer(load(file))
+
+
+def test_rules_compiled_one_after_the_other_see_all_they_name(
+    explain: Callable[..., Ended], isthmus: Callable[..., Ended], tmp_path: Path
+) -> None:
+    """The data is looked at anew when a later subscription names more of it; in `isthmus test` too."""
+    rules = "match: {data: {n: [1.1]}}, to: out}\n  two: {match: {data: {card: ['4111']}}, to: out}\n"
+    rules += "  three: {cel: 'data.list == [1, 2]'"
+
+    ended = explain(rules, "--json")
+
+    assert {name: one["matched"] for name, one in json.loads(ended.out).items()} == {
+        "one": True,
+        "two": True,
+        "three": True,
+        "other": False,
+    }
+    (tmp_path / "tests.yaml").write_text(
+        "config: a.yaml\ntests:\n- {name: all, file: event.json, expect: {one: true, two: true, three: true}}\n"
+    )
+    assert isthmus("test", tmp_path / "tests.yaml").out.endswith("1 passed, 0 failed\n")
+
+
+def test_a_paused_subscription_is_said_to_be_paused(explain: Callable[..., Ended]) -> None:
+    assert "one: is paused; once it goes on:\n" in explain("paused: true").out
+    assert json.loads(explain("paused: true", "--json").out)["one"]["paused"] is True

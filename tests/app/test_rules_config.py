@@ -297,3 +297,16 @@ def test_a_config_of_many_wrong_filters_is_told_in_time(config: Callable[..., Pa
     )
 
     assert len(problems(file)) == 2000
+
+
+def test_check_shows_filters_and_changes_as_they_are_written(
+    config: Callable[..., Path], isthmus: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a reference in them gave may be a secret."""
+    monkeypatch.setenv("SECRET", "supersecretfile1234")
+    file = config("cesql: type = '${SECRET}'", 'change: [{set: {data.token: "${SECRET}"}}]')
+
+    shown = isthmus("check", file, "--json").out
+
+    assert "supersecret" not in shown
+    assert shown.count("${SECRET}") == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.core.event import Event
 from gateway.rules.change import compile_changes
 from tests.rules.test_change import JSON, PLAIN, TYPED, changed, data_of
 
@@ -138,3 +139,21 @@ def test_all_templates_of_a_step_read_the_event_before_it() -> None:
     after = changed(steps, '{"a":1,"b":{"c":2}}')
 
     assert (after.data, after.subject, after.type) == (b'{"a":{"c":2},"b":1}', "1", "none")
+
+
+@pytest.mark.parametrize(
+    ("template", "data", "subject"),
+    [
+        ("{data.größe}", '{"größe":"L","":"empty"}', "L"),
+        ("{data.größe|none}", '{"größe":"L"}', "L"),
+        ("{data.größe|none}", '{"x":1,"":"secret"}', "none"),
+        ("{data.größe} {data.name}", '{"größe":"L","name":"n"}', "L n"),
+        ("{data.a.größe}", '{"a":{"größe":"L","":"empty"}}', "L"),
+        ("{data.a.größe|none} {data.a.b}", '{"a":{"b":"B","":"empty"}}', "none B"),
+        ("{data.größe.x|none}", '{"größe":null}', "none"),
+    ],
+)
+def test_names_beyond_ascii_are_read_as_any_other(template: str, data: str, subject: str) -> None:
+    event = Event("1", "/s", "t", datacontenttype="application/json", data=data.encode())
+
+    assert compile_changes([{"set": {"subject": template}}]).apply(event).subject == subject

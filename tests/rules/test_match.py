@@ -165,3 +165,23 @@ def test_an_event_that_matches_has_a_key_of_every_anchor(specs: list[object], ev
             for anchor in rule.anchors:
                 if all(isinstance(key.where, str) for key in anchor):
                     assert _Index([(_Named("x", rule), anchor)], Lens()).buckets(full)
+
+
+@pytest.mark.parametrize("levels", [10, 450, 600, 900, 100_000])
+def test_data_however_deep_is_no_trouble(levels: int) -> None:
+    """An index over the data walks it without calling itself: what one outsider sends stops nobody."""
+    rules, matcher = compiled({str(number): {"match": {"data": {"a": {"b": [number]}}}} for number in range(9)})
+    nested = Event("1", "s", "t", data=b'{"a":' + b"[" * levels + b'{"b":7}' + b"]" * levels + b"}")
+
+    assert sorted(matcher.of(nested)) == alone(rules, nested)
+    assert list(matcher.of(nested.but(data=b'{"a":{"b":3}}'))) == ["3"]
+
+
+def test_long_values_are_not_remembered() -> None:
+    rules, matcher = compiled({str(number): {"prefix": {"subject": f"{number}-"}} for number in range(9)})
+
+    for number in range(200):
+        event = Event("1", "s", "t", f"{number % 9}-{number}" + "x" * 60_000)
+        assert list(matcher.of(event)) == alone(rules, event) == [str(number % 9)]
+
+    assert not matcher._decisions

@@ -67,6 +67,7 @@ def _plain(one: Explained) -> dict[str, object]:
     return {
         "matched": one.matched,
         "to": one.to,
+        "paused": one.paused,
         "why_not": list(one.why_not),
         "rejected": one.rejected,
         "steps": [
@@ -82,6 +83,8 @@ def _raw(event: Event) -> msgspec.Raw:
 
 
 def _print(one: Explained, given: Event) -> None:
+    if one.matched and one.paused:
+        printing.line(f"{one.subscription}: is paused; once it goes on:")
     if not one.matched:
         printing.line(f"{one.subscription}: does not match")
         for why in one.why_not:
