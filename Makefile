@@ -1,7 +1,7 @@
 # Everything one does with Isthmus. Needs make and Python 3.11 or newer, nothing else.
 # PYTHON=/path/to/python3.12 chooses another interpreter; see scripts/set_up.py for mirrors and proxies.
 .DEFAULT_GOAL := help
-.PHONY: help set-up demo test check lint unit bench bench-rules soak lock matrix proto changelog clean
+.PHONY: help set-up demo test check lint unit bench bench-rules soak fuzz lock matrix proto changelog clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
@@ -44,6 +44,9 @@ soak: set-up    ## what must run for minutes: kills under load; seeds are printe
 	scripts/proto --check
 	$(PYTEST) -m soak -s --timeout=0
 	$(BIN)/python -m tests.e2e.crossing $(ARGS)
+
+fuzz: set-up    ## every parser for a minute; ARGS="--seconds 600 --targets cel lens", --list
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lock:           ## resolve requirements.lock anew (ARGS=--upgrade for the newest versions)
 	$(SET_UP) lock
