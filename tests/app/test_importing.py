@@ -8,53 +8,27 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
-import typer
 
-from gateway.app import cli
-from gateway.app.commands import importing
 from gateway.app.config import load
 from gateway.app.foreign_fragment import NO_SINK
 from gateway.app.foreign_reading import MAX_BYTES
+from tests.app.test_cli import isthmus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.app.test_cli import Ended
+
+__all__ = ["isthmus"]
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "import-filters.md").read_text(encoding="utf-8")
 FILES = re.findall(r"^`([\w.-]+)`\n\n```\w+\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
 CONSOLES = re.findall(r"^```console\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
 RULE = '{"Name": "stopped", "EventPattern": "{\\"source\\": [\\"aws.ec2\\"], \\"resources\\": [\\"a\\"]}"}'
 CONFIG = "region: eu\ndata: ./data\nsinks: {out: {file: {path: ./out.jsonl}}}\n"
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def isthmus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Run `isthmus import …`, or another command of the real command line, in this process."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERM", "dumb")
-    root = typer.Typer(pretty_exceptions_enable=False)
-    root.add_typer(importing.app, name="import")
-    whole = cli.app
-
-    def isthmus(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["isthmus", *map(str, arguments)])
-        monkeypatch.setattr(cli, "app", root if arguments[0] == "import" else whole)
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        return Ended(code, *capsys.readouterr())
-
-    return isthmus
 
 
 @pytest.fixture
