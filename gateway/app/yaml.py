@@ -153,7 +153,7 @@ class _Reading:
             if not isinstance(key_node, ScalarNode):
                 self._document.complain(path, "a key is a list or a mapping, expected a name", line=line)
                 continue
-            key = str(key_node.value)
+            key = self._text(key_node, path)
             if key_node.tag == "tag:yaml.org,2002:merge" and not key_node.style:
                 self._document.complain((*path, key), "merge keys are not YAML 1.2, write the keys out", line=line)
             elif key in found:
@@ -164,7 +164,7 @@ class _Reading:
         return found
 
     def _scalar(self, node: ScalarNode, path: Path) -> Value:
-        text = str(node.value)
+        text = self._text(node, path)
         if node.style is not None:
             self._check_tag(node, path)
             return text
@@ -177,6 +177,14 @@ class _Reading:
         if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
             return float(text)
         return text
+
+    def _text(self, node: Node, path: Path) -> str:
+        """What a scalar says; half of a character, which an escape can make, is refused."""
+        text = str(node.value)
+        whole = text if text.isascii() else text.encode("utf-8", "replace").decode()
+        if whole != text:
+            self._document.complain(path, f"{text!a:.40} has half a character, expected text", line=_line(node))
+        return whole
 
     def _check_tag(self, node: Node, path: Path) -> str:
         """The explicit tag `str`, or what ruamel guessed; any other explicit tag is refused."""

@@ -243,7 +243,7 @@ def parse(data: bytes) -> Frame:
         raise Damaged("frame sizes do not add up")
     try:
         header = _header.decode(memoryview(data)[PREFIX.size : blob_at])
-    except msgspec.DecodeError as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise Damaged(f"frame header: {problem}") from problem
     frame = Frame(data, header, count, blob_at, footer_at)
     _check(frame, footer_size)

@@ -310,3 +310,13 @@ def test_check_shows_filters_and_changes_as_they_are_written(
 
     assert "supersecret" not in shown
     assert shown.count("${SECRET}") == 2
+
+
+@pytest.mark.parametrize(
+    "line", ['match: {type: ["\\ud800", b]}', 'filter: {exact: {subject: "a\\udfff"}}', '"\\ud800": 1']
+)
+def test_half_a_character_is_refused(line: str, config: Callable[..., Path]) -> None:
+    """It could be neither printed nor sent to another region."""
+    found = problems(config(line))
+
+    assert any(problem.startswith("9: ") and "has half a character, expected text" in problem for problem in found)

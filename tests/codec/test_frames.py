@@ -45,3 +45,14 @@ def test_a_selection_is_the_frame_of_the_events_it_keeps() -> None:
     assert types_of(selected) == [event.type for event in kept]
     assert selected.data[selected.footer_at :] == alone.data[alone.footer_at :]
     assert selected.origin_offsets() == [index + 1 for index in keep]
+
+
+def test_a_header_that_is_not_utf_8_is_damage() -> None:
+    """With a right checksum, as a peer can send it."""
+    data = bytes.fromhex(
+        "49534601d953961f332bd0c01800000019000000010000009600a0a0a5ff2f62406391930101cb3ff00000000000000f"
+        "9199a131a22f61a161c0c0c0c0c0803a982bd366b1eb7d2d06800538d394c200000000000091a161"
+    )
+
+    with pytest.raises(Damaged, match="frame header"):
+        parse(data)
