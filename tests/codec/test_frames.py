@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.codec.frames import MAX_COUNT, merge, open_frame, pack, seal, select, types_of
+import pytest
+
+from gateway.codec.frames import MAX_COUNT, merge, open_frame, pack, parse, seal, select, types_of
+from gateway.core.errors import Damaged
 from gateway.core.event import Event
 
 if TYPE_CHECKING:
