@@ -176,7 +176,7 @@ WRONG = """  - name: first
     file: nope.json
     expect: {}
   - name: sixth
-    event: {data: "\\ud800"}
+    event: {subject: 5}
     expect: {}
   - name: seventh
     event: {Type: x}
@@ -215,6 +215,11 @@ def test_all_that_is_wrong_with_a_file_is_told_with_its_lines_before_anything_ru
     [
         ("", 1, "expected a mapping"),
         ("[]", 1, "expected a mapping"),
+        (
+            'config: a.yaml\ntests:\n  - {name: "\\ud800", event: {}, expect: {}}\n',
+            3,
+            "tests[0].name: '\\ud800' has half",
+        ),
         ("config: a.yaml\n", 1, "tests: missing"),
         ("config: a.yaml\ntests: []\n", 2, "tests: expected at least 1"),
         ("config: a.yaml\n\ntests:\n  - {}\n", 4, "tests[0].name: missing"),
@@ -251,7 +256,7 @@ def test_quiet_prints_failures_only(run: Callable[..., Ended]) -> None:
     assert [line.split()[0] for line in run(tests, "--quiet").out.splitlines()] == ["FAILED", "orders:", "1"]
 
 
-HOSTILE = r"\e[31m<red>&\"' \x9b \u202e \uFFFE \ud800 ]]>"
+HOSTILE = r"\e[31m<red>&\"' \x9b \u202e \uFFFE ]]>"
 
 
 def test_the_report_is_what_ci_systems_read(run: Callable[..., Ended], tmp_path: Path) -> None:
