@@ -31,7 +31,7 @@ lint: set-up    ## ruff, mypy, import rules
 	$(BIN)/lint-imports
 
 unit: set-up    ## unit tests only
-	$(PYTEST) -m "not integration and not soak" -n 2 $(ARGS)
+	$(PYTEST) -m "not integration and not soak" -n 3 $(ARGS)  # one more than cores: some wait for real time-outs
 
 bench: set-up   ## crossings per second beside NATS JetStream; writes build/bench.json
 	$(BIN)/python -m benchmarks $(ARGS)
