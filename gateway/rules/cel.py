@@ -11,7 +11,7 @@ An expression that could take long is refused beforehand (cel_bounds.py).
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gateway.codec.validate import CORE, is_extension_name
 from gateway.core.errors import ConfigError
@@ -65,6 +65,10 @@ _FAILURES = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 """What an evaluation ends with when CEL has no value for it."""
 
 
+_Given = TypeVar("_Given")
+_Got = TypeVar("_Got")
+
+
 class _Program(Protocol):
     """A compiled expression of the library."""
 
@@ -103,14 +107,14 @@ def compile_cel(spec: object, path: str = "cel", *, lens: Lens | None = None) ->
 
 def _program(text: str, path: str) -> _Program:
     try:
-        return _library()(text)
+        compile_expression = _library()
     except ImportError:
         raise ConfigError(f"{path}: CEL is an extra, install it with: pip install 'isthmus[cel]'") from None
-    except BaseException as problem:
-        if not _is_failure(problem):
-            raise
-        reason = " ".join(str(problem).partition("ERROR: ")[2].split()) or str(problem)
-        raise ConfigError(f"{path}: does not compile: {reason:.300}") from None
+    program = _tried(compile_expression, text)
+    if isinstance(program, BaseException):
+        reason = " ".join(str(program).partition("ERROR: ")[2].split()) or str(program)
+        raise ConfigError(f"{path}: does not compile: {reason:.300}")
+    return program
 
 
 def _named(program: _Program, bound: frozenset[str], tokens: Sequence[str], path: str) -> frozenset[str]:
@@ -137,13 +141,10 @@ def _check_regexes(tokens: Sequence[str], path: str) -> None:
     """
     for at, token in enumerate(tokens):
         if token == "matches" and tokens[at + 1 : at + 2] == ["("]:  # noqa: S105  of an expression
-            try:
-                _program(f"''.matches({tokens[at + 2]})", path).execute({})
-            except BaseException as problem:
-                if not _is_failure(problem):
-                    raise
-                reason = " ".join(str(problem).split()).rpartition("error: ")[2].partition(". Check ")[0]
-                raise ConfigError(f"{path}: {tokens[at + 2]!a:.80} is no regular expression: {reason:.200}") from None
+            found = _tried(_program(f"''.matches({tokens[at + 2]})", path).execute, {})
+            if isinstance(found, BaseException):
+                reason = " ".join(str(found).split()).rpartition("error: ")[2].partition(". Check ")[0]
+                raise ConfigError(f"{path}: {tokens[at + 2]!a:.80} is no regular expression: {reason:.200}")
 
 
 @cache
@@ -181,19 +182,21 @@ def _evaluator(
             context["data"] = data
         if every:
             context[_EVERY] = _attributes(event, [*CORE, *event.extensions])
-        try:
-            return execute(context)
-        except BaseException as problem:
-            if not _is_failure(problem):
-                raise
-            return problem
+        return _tried(execute, context)
 
     return evaluate
 
 
-def _is_failure(problem: BaseException) -> bool:
-    """Whether it is CEL that failed; the library's panic is no Exception."""
-    return isinstance(problem, _FAILURES) or type(problem).__name__ == "PanicException"
+def _tried(call: Callable[[_Given], _Got], given: _Given) -> _Got | BaseException:
+    """What the library returns, or with what CEL failed; its panic is no Exception."""
+    try:
+        return call(given)
+    except _FAILURES as problem:
+        return problem
+    except BaseException as problem:
+        if type(problem).__name__ != "PanicException":
+            raise
+        return problem
 
 
 def _attributes(event: Event, names: Iterable[str]) -> dict[str, object]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gateway.core.errors import ConfigError
 from gateway.core.event import Binary, Event, Timestamp
 from gateway.rules import cel_bounds
-from gateway.rules.cel import compile_cel
+from gateway.rules.cel import MAX_DATA, compile_cel
 from gateway.rules.lens import Lens
 from tests.codec.events import events
 
@@ -255,3 +255,16 @@ def test_a_predicate_never_raises(event: Event) -> None:
 def test_nothing_but_a_config_error_is_raised(text: str) -> None:
     with contextlib.suppress(ConfigError):
         compile_cel(text).matches(EVENT)
+
+
+@pytest.mark.parametrize(("size", "passes"), [(MAX_DATA, True), (MAX_DATA + 1, False)])
+def test_data_beyond_its_bound_is_not_looked_into(size: int, *, passes: bool) -> None:
+    """It keeps the event out, and the explanation says why; attributes do not care."""
+    data = b'{"a":1,"b":"' + b"x" * (size - 14) + b'"}'
+    event = Event("1", "/s", "t", datacontenttype="application/json", data=data)
+    rule = compile_cel("data.a == 1")
+
+    assert len(data) == size
+    assert rule.matches(event) is passes
+    assert passes or f"more than {MAX_DATA} bytes" in rule.explain(event)[0]
+    assert compile_cel("type == 't'").matches(event)
