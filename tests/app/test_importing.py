@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import re
-import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,18 +12,18 @@ import pytest
 from gateway.app.config import load
 from gateway.app.foreign_fragment import NO_SINK
 from gateway.app.foreign_reading import MAX_BYTES
+from tests.app.guides import Guide, printed
 from tests.app.test_cli import isthmus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.app.test_cli import Ended
 
 __all__ = ["isthmus"]
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "import-filters.md").read_text(encoding="utf-8")
-FILES = re.findall(r"^`([\w.-]+)`\n\n```\w+\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
-CONSOLES = re.findall(r"^```console\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+GUIDE = Guide("import-filters.md")
 RULE = '{"Name": "stopped", "EventPattern": "{\\"source\\": [\\"aws.ec2\\"], \\"resources\\": [\\"a\\"]}"}'
 CONFIG = "region: eu\ndata: ./data\nsinks: {out: {file: {path: ./out.jsonl}}}\n"
 
@@ -200,23 +197,16 @@ def test_a_wrong_command_line_is_exit_code_2(isthmus: Callable[..., Ended], file
     assert isthmus("import", "eventbridge-rule").code == 2
 
 
-@pytest.mark.parametrize("console", CONSOLES)
+@pytest.mark.parametrize("console", GUIDE.consoles)
 def test_the_guide_shows_what_is_printed(
     console: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isthmus: Callable[..., Ended]
 ) -> None:
-    for name, text in FILES:
-        (tmp_path / name).write_text(text, encoding="utf-8")
+    GUIDE.write(tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    printed = ""
-    for line in console.splitlines(keepends=True):
-        if line.startswith("$ isthmus "):
-            ended = isthmus(*shlex.split(line.removeprefix("$ isthmus ")))
-            printed += line + ended.out + ended.err
-
-    assert printed == console
+    assert printed(console, isthmus) == console
 
 
 def test_the_guide_has_files_and_commands() -> None:
-    assert len(FILES) >= 4
-    assert len(CONSOLES) >= 4
+    assert len(GUIDE.files) >= 4
+    assert len(GUIDE.consoles) >= 4

@@ -329,6 +329,30 @@ async def test_a_reader_killed_while_it_read_does_not_stop_trimming_for_ever(tmp
     assert taken >= 120 << 20, "more than the whole map, so pages were used again"
 
 
+class Stuck(LmdbLog):
+    """Without a page for its upkeep, as when a dead reader holds all that were freed."""
+
+    async def tidy(self) -> None:
+        raise LogFull("no free page is left")
+
+
+async def test_a_log_too_full_for_its_upkeep_clears_dead_readers_away_at_once(tmp_path: Path) -> None:
+    """Not after a minute, which never ends for an upkeep that fails and begins anew."""
+    async with Stuck(tmp_path, region="a", at_most=8 << 20) as log, asyncio.TaskGroup() as tasks:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HOLDER, str(tmp_path), stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"holds\n"
+        process.kill()
+        await process.wait()
+        assert str(process.pid) in log._environment.readers()
+
+        maintaining = tasks.create_task(log.maintain())
+        await until(lambda: str(process.pid) not in log._environment.readers())
+        maintaining.cancel()
+
+
 async def take_in(log: LmdbLog, size: int) -> int:
     """Append until that many bytes were taken, waiting where it is refused."""
     taken = number = 0

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from federation.interest import EVERYTHING, MOST, Interests, Wanted, compile_interest, compile_interest_aside
+from federation.interest import EVERYTHING, LARGEST, MOST, Interests, Wanted, compile_interest, compile_interest_aside
 from tests.federation.arrange import event
 
 ONE = {"exact": {"type": "one"}}
@@ -97,7 +97,14 @@ def test_too_many_filters_ask_for_everything_and_say_so() -> None:
     compiled = compile_interest('{"any": [' + ", ".join(['{"exact": {"type": "a"}}'] * (MOST + 1)) + "]}")
 
     assert compiled.matches is None
-    assert "expected at most" in compiled.problem
+    assert f"{MOST + 1} filters, expected at most {MOST}" in compiled.problem
+
+
+def test_an_expression_longer_than_any_of_ours_asks_for_everything_and_says_so() -> None:
+    compiled = compile_interest('{"exact": {"type": "' + "t" * LARGEST + '"}}')
+
+    assert compiled.matches is None
+    assert f"characters, expected at most {LARGEST}" in compiled.problem
 
 
 def test_an_expression_too_long_to_send_asks_for_everything() -> None:
