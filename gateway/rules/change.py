@@ -38,11 +38,6 @@ class Changes:
     _acts: tuple[tuple[str, Act], ...]
     _project: Projection
 
-    @property
-    def reads_data(self) -> bool:
-        """Whether it may look into the data."""
-        return any(step.looks for step in self.steps)
-
     def apply(self, event: Event) -> Event:
         """The changed event; the same object if nothing changed.
 

@@ -33,8 +33,6 @@ class Reading:
     problems: list[str] = field(default_factory=list)
     reads: set[tuple[Part, ...]] = field(default_factory=set)
     """Where in the data templates look."""
-    looks: bool = False
-    """Whether a place in the data was read since somebody set it to false."""
 
     @property
     def is_full(self) -> bool:
@@ -57,12 +55,10 @@ class Reading:
     def place(self, text: object, path: str) -> Place | None:
         """A place; None, and a problem, if it is none."""
         try:
-            place = read_place(text)
+            return read_place(text)
         except Unreadable as problem:
             self.wrong(path, problem)
             return None
-        self.looks |= place.is_data
-        return place
 
     def mapping(self, content: object, path: str, what: str) -> dict[object, object]:
         """A mapping of something; empty, and a problem, if it is none."""

@@ -53,8 +53,6 @@ class Step(NamedTuple):
 
     path: str
     acts: tuple[tuple[str, Act], ...]
-    looks: bool
-    """Whether it may look into the data."""
 
 
 def read_step(content: object, path: str, reading: Reading) -> Step | None:
@@ -67,9 +65,7 @@ def read_step(content: object, path: str, reading: Reading) -> Step | None:
         reading.wrong(path, unknown("a step", verb, _VERBS))
         return None
     here = f"{path}.{verb}"
-    reading.looks = False
-    acts = tuple(_VERBS[verb](detail, here, reading))
-    return Step(here, acts, reading.looks)
+    return Step(here, tuple(_VERBS[verb](detail, here, reading)))
 
 
 def _read_set(content: object, path: str, reading: Reading) -> Acts:

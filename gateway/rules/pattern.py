@@ -40,7 +40,7 @@ from gateway.rules.rule import Rule
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["compile_document", "compile_pattern", "document_pattern", "parse_document", "parse_pattern"]
+__all__ = ["compile_pattern", "document_pattern", "parse_document", "parse_pattern"]
 
 
 def compile_pattern(spec: object, path: str = "match", *, lens: Lens | None = None) -> Rule:
@@ -78,12 +78,3 @@ def document_pattern(spec: object, path: str = "") -> Callable[[object], bool]:
     :raises ConfigError: all that is wrong with it, each with its path from `path` on.
     """
     return Writer(read_pattern(spec, path, of_event=False)).of_documents()
-
-
-def compile_document(text_or_spec: object, path: str = "") -> Callable[[object], bool]:
-    """As `document_pattern`, also of a pattern's JSON text.
-
-    :raises ConfigError: not JSON, or not a pattern.
-    """
-    spec = parse_pattern(text_or_spec) if isinstance(text_or_spec, str | bytes) else text_or_spec
-    return document_pattern(spec, path)

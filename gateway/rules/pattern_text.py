@@ -72,7 +72,7 @@ def is_exact(number: float) -> bool:
 
 
 def parse_pattern(text: str | bytes) -> object:
-    """The pattern that stands in a JSON text, for `compile_pattern` and `compile_document`.
+    """The pattern that stands in a JSON text, for `compile_pattern` and `document_pattern`.
 
     :raises ConfigError: it is not JSON, with the line and the column.
     """

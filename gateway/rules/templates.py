@@ -260,7 +260,6 @@ def _template(content: str, path: str, reading: Reading) -> Template | None:
         return None
     for part in template:
         if isinstance(part, Hole) and part.place.is_data:
-            reading.looks = True
             reading.reads.add(part.place.parts)
     return template
 

@@ -288,18 +288,3 @@ def test_trace_shows_each_step_up_to_the_one_that_fails() -> None:
         ("change[2].set", "change[2].set.e: data.a is not there"),
     ]
     assert changes.trace(event.but(data=b"x"))[-1][0] == "change[1].remove"
-
-
-@pytest.mark.parametrize(
-    ("steps", "looks"),
-    [
-        ([], False),
-        ([{"set": {"subject": "{id}", "e": 1}}, {"remove": ["x"]}, {"keep": ["x"]}, {"mask": {"x": "redact"}}], False),
-        ([{"set": {"subject": "{data.a}"}}], True),
-        ([{"remove": ["data.a"]}], True),
-        ([{"template": "{data|x}"}], True),
-        ([{"set": {"subject": "{id}"}}, {"mask": {"data.a": "redact"}}], True),
-    ],
-)
-def test_whether_it_looks_into_the_data(steps: object, looks: bool) -> None:
-    assert compile_changes(steps).reads_data is looks
