@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 BUILD = Path("build")
 _EVENTS = 2000
+_BATCH = 100
 _PUBLISHED = {"event-ruler (published, JVM)": 1e6 / 220_000}
 """µs an event of a peer that is not measured here."""
 
@@ -46,6 +47,7 @@ def main() -> None:
     rows = [
         *_compared("attribute filter", _attribute(events, documents), options.rounds),
         *_compared("data filter, with parsing", _data(events), options.rounds),
+        *_chosen(events, options.rounds),
         *_indexed(events, options.rounds),
     ]
     table = Table(title="filters: µs an event of 1 KB")
@@ -125,6 +127,30 @@ def _least(asked: Sequence[Callable[[int], object]], rounds: int) -> list[float]
                 ask(number)
             least[index] = min(least[index], (time.perf_counter() - began) / _EVENTS * 1e6)
     return least
+
+
+def _chosen(events: Sequence[Event], rounds: int) -> list[dict[str, object]]:
+    """Ten subscriptions that hardly an event is for, as a node asks them: a batch at a time."""
+    kinds: dict[str, Callable[[int], object]] = {
+        "begins of a text": lambda number: {"customer": [{"prefix": f"c-{number:04}"}]},
+        "ranges of a number": lambda number: {"shipping": {"price": [{"numeric": ["<", number / 10]}]}},
+        "values in an array": lambda number: {"lines": {"quantity": [100 + number]}},
+        "no keys to look up": lambda number: {"currency": [{"anything-but": ["EUR", f"X{number}"]}]},
+    }
+    batches = [events[start : start + _BATCH] for start in range(0, _EVENTS, _BATCH)]
+    rows: list[dict[str, object]] = []
+    for name, make_spec in kinds.items():
+        lens = Lens()
+        rules = {str(number): compile_filter({"match": {"data": make_spec(number)}}, lens=lens) for number in range(10)}
+        matcher, least = Matcher(rules, lens), float("inf")
+        for _ in range(rounds):
+            began = time.perf_counter()
+            for batch in batches:
+                matcher.choose(batch)
+            least = min(least, (time.perf_counter() - began) / _EVENTS * 1e6)
+        case = f"10 subscriptions on the data, batches of {_BATCH}: {name}"
+        rows.append({"case": case, "engine": "isthmus index", "us_per_event": round(least, 3), "ratio": 1.0})
+    return rows
 
 
 def _indexed(events: Sequence[Event], rounds: int) -> list[dict[str, object]]:

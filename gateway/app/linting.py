@@ -137,7 +137,7 @@ def _about_rule(rule: Rule, subscriptions: int) -> Iterator[str]:
         if _excludes(one, other):
             yield f"no event can pass: {_shown(one)} and {_shown(other)} never hold together"
             return
-    if subscriptions >= MANY and not rule.anchors:
+    if subscriptions >= MANY and all(any(key.how == "range" for key in anchor) for anchor in rule.anchors):
         yield "is asked about every event: no attribute or member of the data has to have, begin or end with a value"
 
 

@@ -9,7 +9,7 @@ It remembers one event: ask all rules about one event before the next.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict, Union
 
 import msgspec
 
@@ -39,7 +39,9 @@ ABSENT: Final = Absent()
 
 Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
 
-_PLAIN = ("application/json", None)
+_Scalar: TypeAlias = str | int | float | bool | None
+PLAIN: Final = ("application/json", None)
+"""Types of data that is nothing but JSON, as written nearly always."""
 _whole = msgspec.json.Decoder(object).decode
 
 
@@ -118,7 +120,7 @@ class Lens:
         if self._stale:
             self._build()
         data, project = event.data, self._projection
-        if project is not None and data is not None and event.datacontenttype in _PLAIN:
+        if project is not None and data is not None and event.datacontenttype in PLAIN:
             try:
                 if not data.isascii():
                     str(data, "utf-8")
@@ -138,6 +140,13 @@ class Lens:
             self._projection = msgspec.json.Decoder(_shape(self._paths)).decode
 
 
+def holding(shape: type) -> type:
+    """The type of a member that ought to be such an object: it may as well be a scalar, or an array of both."""
+    if shape is object:
+        return object
+    return Union[shape, list[Union[shape, _Scalar]], _Scalar]  # type: ignore[return-value,valid-type]  # noqa: UP007
+
+
 def _shape(paths: Iterable[Path]) -> type:
     """A TypedDict of the members that the paths name; where a path ends, whatever stands there.
 
@@ -149,5 +158,5 @@ def _shape(paths: Iterable[Path]) -> type:
         members.setdefault(path[0], set()).add(path[1:])
     if not all(map(str.isascii, members)):
         return object
-    kinds = {name: object if () in rest else _shape(rest) for name, rest in members.items()}
+    kinds = {name: object if () in rest else holding(_shape(rest)) for name, rest in members.items()}
     return TypedDict("Shape", kinds, total=False)  # type: ignore[operator,no-any-return]  # made at run time

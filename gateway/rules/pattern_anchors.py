@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, Literal
 
 from gateway.core.event import canonical
-from gateway.rules.pattern_nodes import All, Constant, Leaf, Numbers, Strings
+from gateway.rules.pattern_nodes import All, Constant, Leaf, Numbers, Range, Strings
 from gateway.rules.pattern_text import Digits
 from gateway.rules.rule import Key
 
@@ -65,8 +66,9 @@ def _anchors(node: Node) -> Sequence[Anchor]:
     return (union,) if len(union) <= MAX_KEYS else ()
 
 
-def _worth(anchor: Anchor) -> tuple[int, int]:
-    return sum(key.how != "exact" for key in anchor), len(anchor)
+def _worth(anchor: Anchor) -> tuple[int, int, int]:
+    hows = [key.how for key in anchor]
+    return hows.count("range"), len(hows) - hows.count("exact"), len(hows)
 
 
 def _anchor(leaf: Leaf) -> Anchor | None:
@@ -89,12 +91,19 @@ def _keys(terms: Iterable[Term], wheres: Sequence[str | Path]) -> Anchor | None:
                 return None
             keys.update([Key(where, how, value) for where in wheres for value in term.values])
             continue
+        if isinstance(term, Range) and not any(isinstance(where, str) for where in wheres):
+            keys.update([Key(where, "range", _ends(term)) for where in wheres])
+            continue
         values = _scalars(term)
         if values is None:
             return None
         for where in wheres:
             keys.update([key for value in values if (key := _exact(where, value)) is not None])
     return frozenset(keys) if len(keys) <= MAX_KEYS else None
+
+
+def _ends(term: Range) -> tuple[float, float]:
+    return -math.inf if term.low is None else term.low, math.inf if term.high is None else term.high
 
 
 def _scalars(term: Term) -> Sequence[float | bool | None] | None:

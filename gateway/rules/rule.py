@@ -28,10 +28,11 @@ class Key(NamedTuple):
 
     where: str | Path
     """An attribute's name, or the path of a value in the data; arrays on the way are entered."""
-    how: Literal["exact", "prefix", "suffix"]
-    value: str | int | float | bool | None
+    how: Literal["exact", "prefix", "suffix", "range"]
+    value: str | int | float | bool | tuple[float, float] | None
     """Of an attribute its canonical string; in the data a scalar, compared as Python does (1 is 1.0 and True: an index
-    may find too much, never too little). Prefixes and suffixes are strings."""
+    may find too much, never too little). Prefixes and suffixes are strings. A range is of numbers in the data: the
+    least and the greatest, both of them in it."""
 
 
 Anchor: TypeAlias = frozenset[Key]

@@ -110,16 +110,23 @@ def test_events_that_nobody_can_get_are_odd(tmp_path: Path, isthmus: Callable[..
     assert findings(text.replace("peers:", "listen: 127.0.0.1:7, peers:"), tmp_path, isthmus) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "odd"),
+    [
+        ("filter", "filter: {not: {exact: {type: a}}}"),
+        ("match", 'match: {data: {total: [{numeric: [">", 100]}]}}'),
+    ],
+)
 def test_filters_that_no_index_helps_are_named_once_there_are_many(
-    tmp_path: Path, isthmus: Callable[..., Ended]
+    path: str, odd: str, tmp_path: Path, isthmus: Callable[..., Ended]
 ) -> None:
     one = "  s{number}: {{match: {{type: [x{number}]}}, to: out}}\n"
-    odd = "  slow: {filter: {not: {exact: {type: a}}}, to: out}\n"
+    odd = f"  slow: {{{odd}, to: out}}\n"
     many = "".join(one.format(number=number) for number in range(97))
 
     assert findings(CLEAN + odd + one.format(number=0), tmp_path, isthmus) == []
     (found,) = findings(CLEAN + many + odd, tmp_path, isthmus)
-    assert (found["path"], found["message"][:30]) == ("subscriptions.slow.filter", "is asked about every event: no")
+    assert (found["path"], found["message"][:30]) == (f"subscriptions.slow.{path}", "is asked about every event: no")
 
 
 @pytest.mark.parametrize("text", ["region: a\n", "", "subscriptions: {a: {match: {}}}", "\0", "[" * 100])

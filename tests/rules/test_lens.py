@@ -29,8 +29,10 @@ def looked(data: bytes, paths: Sequence[Path] | None, kind: str | None = "applic
 
 
 def at(value: object, path: Path) -> object:
-    """What stands at a path, or the first thing on the way that has no members."""
-    for name in path:
+    """What stands at a path, in each element of an array on the way, or the first thing that has no members."""
+    for depth, name in enumerate(path):
+        if isinstance(value, list):
+            return [inner if isinstance(inner, list) else at(inner, path[depth:]) for inner in value]
         if not isinstance(value, dict):
             return value
         value = value.get(name, ABSENT)
@@ -129,7 +131,10 @@ def test_no_more_is_decoded_than_is_named() -> None:
 
     assert looked(data, [("a", "b")]) == {"a": {"b": 1}}
     assert looked(data, [("a",), ("a", "b")]) == {"a": {"b": 1, "c": 2}}
-    assert looked(data, [("a", "b"), ("d", "e")]) == {"a": {"b": 1, "c": 2}, "d": 3}
+    assert looked(data, [("a", "b"), ("d", "e")]) == {"a": {"b": 1}, "d": 3}
+    several = b'{"a": [{"b": 1, "c": 2}, 7, null, {"c": 3}], "d": 3}'
+    assert looked(several, [("a", "b")]) == {"a": [{"b": 1}, 7, None, {}]}
+    assert looked(b'{"a": [[{"b": 1, "c": 2}]], "d": 3}', [("a", "b")]) == {"a": [[{"b": 1, "c": 2}]], "d": 3}
     assert looked(data, [("a", "b"), ()]) == {"a": {"b": 1, "c": 2}, "d": 3}
     assert looked(data, []) == {"a": {"b": 1, "c": 2}, "d": 3}
 

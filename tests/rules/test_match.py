@@ -107,6 +107,25 @@ def test_ten_thousand_rules_are_not_asked_one_by_one() -> None:
     assert sorted(asked) == ["data77", "type1"]
 
 
+def test_whoever_asks_whether_any_matches_is_not_told_which() -> None:
+    """Once one matches by its attributes the data is left alone."""
+    lens = Lens()
+    specs: dict[str, object] = {
+        "all": [],
+        "data": {"match": {"data": {"customer": [7]}}},
+        "kind": {"sql": "type = 'a'"},
+    }
+    matcher = Matcher({name: compile_filter(spec, lens=lens) for name, spec in specs.items()}, lens)
+    events = [
+        Event(str(n), "s", "ab"[n % 2], datacontenttype="application/json", data=b'{"customer":7}') for n in range(5)
+    ]
+
+    assert matcher.matching(events) == [0, 1, 2, 3, 4]
+    assert lens._last[0] is None
+    assert [index for index, _ in matcher.choose(events)["data"]] == [0, 1, 2, 3, 4]
+    assert lens._last[0] is events[4]
+
+
 def test_what_is_remembered_is_bounded() -> None:
     rules, matcher = compiled({"a": {"exact": {"subject": "7"}}})
 
