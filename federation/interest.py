@@ -27,8 +27,6 @@ LARGEST = 512 * 1024
 """Bytes of an expression; a longer one asks for everything, because a message of it would not get through."""
 MOST = 20_000
 """Filters of one expression; with more everything is sent, because their index would take too much memory."""
-_FEW = 8
-"""So many are asked one after the other."""
 _SHORT = 2048
 """Characters of an expression that compiles in a moment."""
 _DEPTH = 40
@@ -107,8 +105,8 @@ def _expression(wanted: Sequence[Wanted]) -> str:
 class Compiled(NamedTuple):
     """An interest at the log that is read."""
 
-    matches: Callable[[Event], bool] | None
-    """None: everything matches, and nothing needs to be opened."""
+    choose: Callable[[Sequence[Event]], Sequence[int]] | None
+    """Of some events the indexes of those that are wanted, ascending; None: all are, and nothing needs to be opened."""
     problem: str
     """Why it could not be compiled (everything matches then); empty: it could."""
 
@@ -120,7 +118,7 @@ def compile_interest(expression: str) -> Compiled:
     if len(expression) > LARGEST:
         return Compiled(None, f"{len(expression)} characters, expected at most {LARGEST}")
     try:
-        return Compiled(_matches(msgspec.json.decode(expression)), "")
+        return Compiled(_chooser(msgspec.json.decode(expression)), "")
     except (msgspec.DecodeError, IsthmusError, RecursionError) as problem:
         return Compiled(None, f"{type(problem).__name__}: {problem}"[:500])
 
@@ -132,17 +130,15 @@ async def compile_interest_aside(expression: str) -> Compiled:
     return await asyncio.to_thread(compile_interest, expression)
 
 
-def _matches(spec: object) -> Callable[[Event], bool]:
-    """The filter as one predicate; a union of many as an index over them."""
+def _chooser(spec: object) -> Callable[[Sequence[Event]], Sequence[int]]:
+    """The filter over many events; a union as an index over its parts."""
     parts = spec.get("any") if isinstance(spec, dict) and len(spec) == 1 else None
-    if not isinstance(parts, list) or len(parts) <= _FEW:
-        return compile_filter(spec, "interest", depth=_DEPTH, terms=_TERMS).matches
-    if len(parts) > MOST:
-        raise ConfigError(f"interest.any: {len(parts)} filters, expected at most {MOST}")
+    filters = {f"interest.any[{index}]": part for index, part in enumerate(parts)} if isinstance(parts, list) else {}
+    if len(filters) > MOST:
+        raise ConfigError(f"interest.any: {len(filters)} filters, expected at most {MOST}")
     lens = Lens()
     rules = {
-        str(index): compile_filter(part, f"interest.any[{index}]", lens=lens, depth=_DEPTH)
-        for index, part in enumerate(parts)
+        path: compile_filter(part, path, lens=lens, depth=_DEPTH, terms=_TERMS)
+        for path, part in (filters or {"interest": spec}).items()
     }
-    of = Matcher(rules, lens).of
-    return lambda event: bool(of(event))
+    return Matcher(rules, lens).matching

@@ -76,7 +76,7 @@ class Reading:
     @property
     def looks_inside(self) -> bool:
         """Whether frames are opened to choose what the reader gets."""
-        return self._interest.matches is not None
+        return self._interest.choose is not None
 
     def close(self, reason: str) -> None:
         """Say why, and end once that is said."""
@@ -173,15 +173,16 @@ class Reading:
         if frame.header.origin != self._log.log_id:
             return None
         self._accepted = max(self._accepted, frame.header.newest)
-        matches = self._interest.matches
-        if matches is None and stored.first > self._at:
+        choose = self._interest.choose
+        if choose is None and stored.first > self._at:
             return frame
         try:
             events = _opened(stored)
         except Damaged:  # what cannot be looked into counts as wanted: the reader buries it, with its offsets
             return frame if stored.first > self._at else None
         skip = max(0, self._at + 1 - stored.first)
-        keep = [index for index in range(skip, frame.count) if matches is None or matches(events[index])]
+        wanted = range(frame.count) if choose is None else choose(events)
+        keep = [index for index in wanted if index >= skip]
         return select(frame, keep) if keep else None
 
     def _put(self, frames: Sequence[Frame], gaps: Sequence[tuple[int, int]]) -> None:

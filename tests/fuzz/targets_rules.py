@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import msgspec
 
@@ -12,12 +13,11 @@ from gateway.codec.json import encode
 from gateway.codec.validate import validate
 from gateway.core.errors import ConfigError, InvalidEvent, Rejected
 from gateway.core.event import Event
-from gateway.rules import cel, lens, pattern
+from gateway.rules import cel, lens, match, pattern
 from gateway.rules.cesql import compile_cesql, evaluator
 from gateway.rules.change import compile_changes
 from gateway.rules.dialects import LANGUAGES, compile_filter, union
 from gateway.rules.mask import compile_keys
-from gateway.rules.match import Matcher
 from tests.fuzz import events, languages, seeds
 from tests.fuzz.source import Source, text_of
 from tests.fuzz.target import Target, asked, demand, refused
@@ -127,8 +127,9 @@ def check_filter(data: bytes) -> bool:
     if interest is not None:
         compiled = compile_interest(interest.expression)
         demand(not compiled.problem, "what compiles here compiles there", compiled.problem)
-        found = compiled.matches is None or compiled.matches(event)
-        demand(found is answer or compiled.matches is None, "a union passes what any passes", specs, event)
+        if compiled.choose is not None:
+            found = compiled.choose([event, EVENT, event])
+            demand((0 in found, 2 in found) == (answer, answer), "a union passes what any passes", specs, event)
     demand(union([*specs, *specs]) == union(specs), "each stands in a union once", specs)
     return True
 
@@ -150,9 +151,10 @@ def check_interest(data: bytes) -> bool:
     else:
         expression, event = json.dumps(languages.filters(source)), events.event(source)
     compiled = compile_interest(expression)
-    if compiled.matches is None:
+    if compiled.choose is None:
         return False
-    demand(isinstance(compiled.matches(event), bool), "an answer is true or false", expression)
+    found = compiled.choose([event])
+    demand(found == compiled.choose([event]) and found in ([], [0]), "asked twice, answered the same", expression)
     return True
 
 
@@ -289,7 +291,7 @@ def check_mask(data: bytes) -> bool:
 
 
 def check_match(data: bytes) -> bool:
-    """Several rules behind one index, asked about several events."""
+    """Several rules behind one index, asked about several events, one by one and at a glance."""
     source = Source(data)
     makers = {"sql": languages.cesql, "match": languages.pattern, "cel": languages.cel, None: languages.filters}
     shared = lens.Lens()
@@ -304,13 +306,17 @@ def check_match(data: bytes) -> bool:
             alone[str(index)] = compiler(spec, f"r{index}", lens=lens.Lens())
         except ConfigError:
             continue
-    matcher = Matcher(together, shared)
-    for _ in range(4):
-        event = events.event(source)
-        expected = sorted(name for name, rule in alone.items() if rule.matches(event))
-        for _ in range(2):
-            found = sorted(matcher.of(event))
-            demand(found == expected, "together as alone", found, expected, event)
+    batch = [events.event(source) for _ in range(4)]
+    expected = [sorted(name for name, rule in alone.items() if rule.matches(event)) for event in batch]
+    for few, worth, most_left in ((match.FEW, match._WORTH, match._MOST_LEFT), (0, 0, 0)):
+        with patch.multiple(match, FEW=few, _WORTH=worth, _MOST_LEFT=most_left):
+            matcher = match.Matcher(together, shared)
+            for _ in range(2):
+                found = [sorted(matcher.of(event)) for event in batch]
+                demand(found == expected, "together as alone", found, expected, batch)
+                chosen = matcher.choose(batch)
+                found = [sorted(name for name in chosen if (at, one) in chosen[name]) for at, one in enumerate(batch)]
+                demand(found == expected, "chosen as alone", found, expected, batch)
     return len(alone) > 1
 
 
@@ -341,8 +347,10 @@ def _path(source: Source) -> Path:
 
 
 def _at(value: object, path: Path) -> object:
-    """What stands at a path, or the first thing on the way that has no members."""
-    for name in path:
+    """What stands at a path, in each element of an array on the way, or the first thing that has no members."""
+    for depth, name in enumerate(path):
+        if isinstance(value, list):
+            return [inner if isinstance(inner, list) else _at(inner, path[depth:]) for inner in value]
         if not isinstance(value, dict):
             return value
         value = value.get(name, lens.ABSENT)
