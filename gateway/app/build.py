@@ -60,22 +60,25 @@ async def run_source(configured: Connection, door: Door) -> None:
         await source.run(door)
 
 
-def subscriptions(
-    config: written.Config, created: dict[str, float], is_needed: Callable[[str], bool]
-) -> list[Subscription]:
-    """The configured subscriptions, filters and changes compiled; `created` is when this node first saw each.
+def choosing(config: written.Config, is_needed: Callable[[str], bool]) -> Choosing:
+    """The filters of the subscriptions that run, compiled.
 
     `is_needed` says whether anybody but them looks into the events that came in at a region.
     """
-    lens, keys = Lens(), rules.mask_keys(config)
+    lens = Lens()
     running = {name: one for name, one in config.subscriptions.items() if not one.paused}
     compiled = {name: rules.rule(one, f"subscriptions.{name}", lens) for name, one in running.items()}
-    choosing = Choosing(
+    return Choosing(
         {name: rule for name, rule in compiled.items() if rule is not None},
         {name: frozenset(one.from_) for name, one in running.items()},
         lens,
         is_needed=is_needed,
     )
+
+
+def subscriptions(config: written.Config, created: dict[str, float], choosing: Choosing) -> list[Subscription]:
+    """The configured subscriptions, changes compiled; `created` is when this node first saw each."""
+    keys = rules.mask_keys(config)
     return [
         _subscription(name, one, created[name], choosing.of(name), rules.changes(one, f"subscriptions.{name}", keys))
         for name, one in config.subscriptions.items()
@@ -123,12 +126,7 @@ def _changed(changes: Changes, event: Event) -> Sequence[Event]:
     return (changes.apply(event),)
 
 
-def delivers_own(config: written.Config) -> bool:
-    """Whether a subscription here is delivered what comes in here."""
-    return any(config.region in one.from_ and not one.paused for one in config.subscriptions.values())
-
-
-def ingest(config: written.Config, log: LmdbLog, dead_letters: DeadLetters, clock: Clock) -> Ingest:
+def ingest(config: written.Config, log: LmdbLog, dead_letters: DeadLetters, choosing: Choosing, clock: Clock) -> Ingest:
     """Loop 1."""
     return Ingest(
         log,
@@ -136,6 +134,7 @@ def ingest(config: written.Config, log: LmdbLog, dead_letters: DeadLetters, cloc
         bury=dead_letters.bury_refused,
         clock=clock,
         limit=config.limits.event,
+        decide=choosing.at(config.region),
         lasting=config.dedupe.window,
         at_most=config.dedupe.at_most,
     )

@@ -32,14 +32,16 @@ from gateway.core.clock import SystemClock
 from gateway.flow.dead_letters import DeadLetters
 from gateway.flow.delivery import Delivery
 from gateway.flow.destination import Destination
+from gateway.flow.lookout import Lookout
 from gateway.flow.supervise import Health, keep_running
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from gateway.app.config import Config
     from gateway.core.contracts import Sink
     from gateway.flow.ingest import Ingest
+    from gateway.flow.subscription import Subscription
     from gateway.log.lmdb import LmdbLog
 
 log = logging.getLogger(__name__)
@@ -76,7 +78,6 @@ class Node:
         config = self.config
         async with AsyncExitStack() as things:
             self.log = await things.enter_async_context(build.open_log(config, self.clock))
-            self.log.keeps_events = build.delivers_own(config)
             self.dead_letters = DeadLetters(self.log, self.clock)
             await forget_removed(config, self.log, self.clock)
             created = await build.remember_creation(config, self.log, self.clock)
@@ -84,8 +85,10 @@ class Node:
                 name: await enter_sink(name, partial(build.sink, one), things) for name, one in config.sinks.items()
             }
             loops = await things.enter_async_context(asyncio.TaskGroup())
-            things.push_async_callback(self._stop_deliveries, self._deliver(loops, sinks, created))
-            ingest = build.ingest(config, self.log, self.dead_letters, self.clock)
+            choosing = build.choosing(config, self._is_looked_into)
+            subscriptions = build.subscriptions(config, created, choosing)
+            things.push_async_callback(self._stop_deliveries, self._deliver(loops, sinks, subscriptions))
+            ingest = build.ingest(config, self.log, self.dead_letters, choosing, self.clock)
             known = await ingest.rebuild()
             await self._federate(loops, things, created)
             self.log.holds = self._holds
@@ -104,16 +107,25 @@ class Node:
         return loops.create_task(keep_running(health, run, self.clock), name=name)
 
     def _deliver(
-        self, loops: asyncio.TaskGroup, sinks: dict[str, Sink], created: dict[str, float]
+        self, loops: asyncio.TaskGroup, sinks: dict[str, Sink], subscriptions: Sequence[Subscription]
     ) -> list[asyncio.Task[None]]:
+        lookout = Lookout(self.log)
         self.destinations = {name: Destination(name, self.clock) for name in sinks}
-        for subscription in build.subscriptions(self.config, created, self._is_looked_into):
+        for subscription in subscriptions:
             to = self.config.subscriptions[subscription.name].to
             delivery = Delivery(
-                subscription, self.log, self.log, sinks[to], self.destinations[to], self.dead_letters, self.clock
+                subscription,
+                self.log,
+                self.log,
+                sinks[to],
+                self.destinations[to],
+                self.dead_letters,
+                lookout,
+                self.clock,
             )
             self.deliveries[subscription.name] = delivery
-        return [self._spawn(loops, f"subscription {name}", one.run) for name, one in self.deliveries.items()]
+        running = [self._spawn(loops, f"subscription {name}", one.run) for name, one in self.deliveries.items()]
+        return [*running, self._spawn(loops, "lookout", lookout.run)]
 
     def _is_looked_into(self, region: str) -> bool:
         """Whether a link chooses among the events that came in at that region."""

@@ -37,20 +37,21 @@ MAX_FRAME = MAX_OPENED + 64 * 1024
 NONE, ZSTD = 0, 1
 
 
-class _Compressors(threading.local):
-    """One compressor a thread and level: making one clears a megabyte, and none may be used by two threads."""
+class _Zstd(threading.local):
+    """What each thread compresses and opens with: making one clears a megabyte, and none may be used by two threads."""
 
     def __init__(self) -> None:
         self._made: dict[int, zstandard.ZstdCompressor] = {}
+        self.decompressor = zstandard.ZstdDecompressor()
 
-    def of(self, level: int) -> zstandard.ZstdCompressor:
+    def compressor(self, level: int) -> zstandard.ZstdCompressor:
         found = self._made.get(level)
         if found is None:
             found = self._made[level] = zstandard.ZstdCompressor(level=level, write_checksum=False)
         return found
 
 
-_compressors = _Compressors()
+_zstd = _Zstd()
 _known_seconds: dict[str, int] = {}
 _REMEMBERED = 10_000
 _encode = msgspec.msgpack.Encoder().encode
@@ -65,11 +66,8 @@ def hash_of(event: Event) -> bytes:
     return xxh3_64_digest(f"{event.source}\0{event.id}".encode()) + xxh3_64_digest(event.data or b"")
 
 
-def pack(space: str, events: Sequence[Event], hashes: bytes = b"", *, keep: bool = True) -> list[Batch]:
-    """Pack validated events into batches within the bounds of a frame.
-
-    `hashes` are theirs, if the caller has them; `keep`: the batches have the events, too.
-    """
+def pack(space: str, events: Sequence[Event], hashes: bytes = b"") -> list[Batch]:
+    """Pack validated events into batches within the bounds of a frame; `hashes` are theirs, if the caller has them."""
     parts = [_encode(event) for event in events]
     hashes = hashes or b"".join(map(hash_of, events))
     batches: list[Batch] = []
@@ -77,21 +75,19 @@ def pack(space: str, events: Sequence[Event], hashes: bytes = b"", *, keep: bool
     for end, part in enumerate(parts):
         if end > start and (end - start == MAX_COUNT or size + len(part) > MAX_RAW):
             some = hashes[start * HASH_SIZE : end * HASH_SIZE]
-            batches.append(batch_of(space, events[start:end], b"".join(parts[start:end]), some, keep=keep))
+            batches.append(batch_of(space, events[start:end], b"".join(parts[start:end]), some))
             start, size = end, 0
         size += len(part)
     if start < len(parts):
         some = hashes[start * HASH_SIZE :]
-        batches.append(batch_of(space, events[start:], b"".join(parts[start:]), some, keep=keep))
+        batches.append(batch_of(space, events[start:], b"".join(parts[start:]), some))
     return batches
 
 
-def batch_of(
-    space: str, events: Sequence[Event], body: bytes | memoryview, hashes: bytes, *, keep: bool = True
-) -> Batch:
-    """A batch of events whose packed body and hashes are there; `keep`: it has the events, too."""
+def batch_of(space: str, events: Sequence[Event], body: bytes | memoryview, hashes: bytes) -> Batch:
+    """A batch of events whose packed body and hashes are there."""
     types, times = [event.type for event in events], [event.time for event in events]
-    return Batch(space, types, times, body, hashes, list(events) if keep else None)
+    return Batch(space, types, times, body, hashes, list(events))
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
@@ -166,7 +162,7 @@ def _compress(
     level: int,
 ) -> Content:
     raw = b"".join((_array_header(len(types)), *bodies))
-    packed = _compressors.of(level).compress(raw)
+    packed = _zstd.compressor(level).compress(raw)
     codec, blob = (ZSTD, packed) if len(packed) < len(raw) else (NONE, raw)
     return Content(codec, blob, hashes + _index(types, seconds), len(raw), len(types))
 
@@ -298,7 +294,7 @@ def _raw(frame: Frame) -> bytes:
         inside = zstandard.frame_content_size(blob)
         if inside != frame.header.raw:
             raise Damaged(f"frame says it opens to {frame.header.raw} bytes, its blob to {inside}")
-        return zstandard.ZstdDecompressor().decompress(blob, max_output_size=frame.header.raw)
+        return _zstd.decompressor.decompress(blob, max_output_size=frame.header.raw)
     except zstandard.ZstdError as problem:
         raise Damaged(f"frame content: {problem}") from problem
 

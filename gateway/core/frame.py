@@ -15,11 +15,13 @@ for ever: a new one gets a new number and the old one stays readable.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from gateway.core.event import Event
 
 FORMAT = 1
@@ -31,6 +33,10 @@ MAX_EVENT = 3 * 1024 * 1024
 """The largest `limits: {event: ...}` that may be configured."""
 HASH_SIZE = 16
 """Bytes of one footer hash: 8 of XXH3-64(source NUL id), then 8 of XXH3-64(data)."""
+
+
+Decided: TypeAlias = "Mapping[str, Sequence[tuple[int, Event]]]"
+"""Who wants which of some events: name → those events with their indexes, ascending; whoever gets none is not in it."""
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True):
@@ -135,8 +141,14 @@ class Batch:
     """16 bytes an event, in order."""
     events: list[Event] | None = None
     """The events, where somebody here is going to read them; None: their bytes are enough."""
+    decided: Decided | None = None
+    """Who here wants which of them; None: nobody was asked yet."""
 
     @property
     def count(self) -> int:
         """How many events."""
         return len(self.types)
+
+    def known(self, events: list[Event] | None, decided: Decided | None) -> Batch:
+        """The same batch with this known of it."""
+        return Batch(self.space, self.types, self.times, self.body, self.hashes, events, decided)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gateway.core.event import Event
-    from gateway.core.frame import Batch, Frame
+    from gateway.core.frame import Batch, Decided, Frame
 
 
 class Position(NamedTuple):
@@ -44,9 +44,8 @@ class Stored:
     """The events, once somebody opened the frame; shared by all readers, never mutate."""
     is_shared: bool = False
     """Whether several readers are given this very object."""
-    decided: Mapping[str, Sequence[tuple[int, Event]]] | None = field(default=None, repr=False)
-    """Who wants which of its events, once somebody asked for all: name → events with their indexes, ascending. Shared
-    like `opened`."""
+    decided: Decided | None = field(default=None, repr=False)
+    """Who wants which of its events, once somebody asked for all. Shared like `opened`."""
 
     @property
     def last(self) -> int:
@@ -64,6 +63,13 @@ class Page:
     """Everything up to this offset was looked at; the next read goes on after it."""
     gaps: tuple[tuple[int, int], ...] = ()
     """Offsets up to `upto` that are damaged and set aside (first, last): the reader loses these events."""
+
+    def end_of(self, log: str) -> Position:
+        """Where the next read of that log, from which this is, goes on."""
+        newest = self.frames[-1] if self.frames else None
+        if newest is None or newest.last != self.upto:
+            return Position(log, self.upto)
+        return Position(log, self.upto, newest.frame.hash_at(newest.frame.count - 1)[:8])
 
 
 class Row(NamedTuple):
@@ -114,11 +120,6 @@ class EventLog(LogReader, Protocol):
         :raises Moved: a position was not as expected; nothing was written.
         :raises LogFull: at `at_most` with `full: refuse`, or the disk is full.
         """
-        ...
-
-    @property
-    def keeps_events(self) -> bool:
-        """Whether the events of batches stay decoded for a while, because somebody here reads them."""
         ...
 
     @property

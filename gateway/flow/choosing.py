@@ -1,9 +1,11 @@
-"""Choosing: which events of a frame each subscription wants, decided once a frame for all who share it.
+"""Choosing: which events each subscription wants, decided once for all who share them.
 
-    frame ─ first who asks ─▶ every rule, behind one index ─▶ Stored.decided ─▶ each takes its own
+    batch ─ at the door, while its events are at hand ──┐
+                                                        ├▶ every rule, behind one index ─▶ decided ─▶ each takes its own
+    frame of another log, or read again ─ who asks first ┘
 
 A frame that only one reader holds (it is behind, and read from disk) is decided
-for that one alone. Where nobody else looks into a frame, only the events that
+for that one alone. Where nobody else looks into them, only the events that
 somebody wants stay in memory.
 """
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gateway.core.event import Event
+    from gateway.core.frame import Batch
     from gateway.core.records import Stored
     from gateway.flow.subscription import Wanted
     from gateway.rules.lens import Lens
@@ -41,26 +44,56 @@ class Choosing:
         `is_needed` says whether anybody but subscriptions looks into the events that came in at a region.
         """
         self._rules = rules
+        self._lens = lens
+        self._single: dict[str, Matcher] = {}
+        """For those who read alone."""
         self._is_needed = is_needed
         self._by_all = frozenset[str]().union(*(regions[name] for name in regions.keys() - rules.keys()))
         self._matchers = {
             region: Matcher({name: rules[name] for name in rules if region in regions[name]}, lens)
-            for region in frozenset[str]().union(*regions.values())
+            for region in frozenset[str]().union(*(regions[name] for name in rules))
         }
 
     def of(self, name: str) -> Wanted | None:
         """How to ask for one subscription; None: it wants everything."""
         return partial(self._choose, name) if name in self._rules else None
 
+    def at(self, region: str) -> Callable[[Batch], Batch]:
+        """How to decide what comes in at this node, of that region, before it is in the log."""
+        if region in self._matchers:
+            return partial(self._decide, region)
+        return _as_it_is if region in self._by_all else _without_events
+
+    def _decide(self, region: str, batch: Batch) -> Batch:
+        events = batch.events
+        decided = None if events is None else self._matchers[region].choose(events)
+        return batch.known(events if self._keeps(region) else None, decided)
+
     def _choose(self, name: str, stored: Stored) -> Sequence[tuple[int, Event]]:
         if stored.decided is not None:
             return stored.decided.get(name, ())
         events = open_frame(stored.frame) if stored.opened is None else stored.opened
-        if not stored.is_shared or len(self._rules) == 1:
-            matches = self._rules[name].matches
-            return [(index, event) for index, event in enumerate(events) if matches(event)]
+        if not stored.is_shared:
+            return self._alone(name).choose(events).get(name, ())
         region = stored.frame.header.origin.partition("/")[0]
         stored.decided = self._matchers[region].choose(events)
-        if region not in self._by_all and not self._is_needed(region):
+        if not self._keeps(region):
             stored.opened = None  # while they are fresh in the cache, dropping them costs a third
         return stored.decided.get(name, ())
+
+    def _alone(self, name: str) -> Matcher:
+        if name not in self._single:
+            self._single[name] = Matcher({name: self._rules[name]}, self._lens)
+        return self._single[name]
+
+    def _keeps(self, region: str) -> bool:
+        """Whether somebody reads events of that region that no rule here chose."""
+        return region in self._by_all or self._is_needed(region)
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _without_events(batch: Batch) -> Batch:
+    return batch.known(None, None)

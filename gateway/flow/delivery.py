@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from gateway.core.records import EventLog, Store
     from gateway.flow.dead_letters import DeadLetters
     from gateway.flow.destination import Destination
+    from gateway.flow.lookout import Lookout
     from gateway.flow.parcel import Parcel
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ class Delivery:
         sink: Sink,
         destination: Destination,
         dead_letters: DeadLetters,
+        lookout: Lookout,
         clock: Clock,
         *,
         limits: Limits | None = None,
@@ -93,6 +95,7 @@ class Delivery:
         self._sink = sink
         self._destination = destination
         self._dead_letters = dead_letters
+        self._lookout = lookout
         self._clock = clock
         self._limits = limits or Limits()
         self._random = random or Random()  # noqa: S311 - jitter
@@ -143,6 +146,7 @@ class Delivery:
             lanes=self._lanes,
             waiting=self._waiting,
             burial=self._burial,
+            lookout=self._lookout,
             saver=self._saver,
             limits=self._limits,
             clock=self._clock,
@@ -152,11 +156,13 @@ class Delivery:
     @property
     def lag(self) -> int:
         """Offsets between the end of the log and the position."""
+        self._intake.look()
         return max(0, self._log.end - self._progress.position)
 
     @property
     def status(self) -> Status:
         """How it is doing now."""
+        self._intake.look()
         return Status(
             self.subscription.name,
             self._state(),
@@ -368,6 +374,7 @@ class Delivery:
             if self._resent:
                 self._resent = False
                 self._waiting.adopt()
+            self._intake.look()
             self._waiting.move(self._progress.cursor.taken, self._intake.at_most // 4)
             failed = not await self._save(failed=failed)
             self._lag.set(self.lag)

@@ -23,7 +23,7 @@ from gateway.core.records import Position
 from gateway.flow.duplicates import Arrivals, Window, split
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from prometheus_client import Counter
 
@@ -78,15 +78,20 @@ class Ingest:
         bury: Bury,
         clock: Clock,
         limit: int,
+        decide: Callable[[Batch], Batch] | None = None,
         lasting: float = 600.0,
         at_most: int = 1_000_000,
     ) -> None:
-        """`limit` bounds one event in bytes; `lasting` seconds and `at_most` events bound the duplicate window."""
+        """`limit` bounds one event in bytes; `lasting` seconds and `at_most` events bound the duplicate window.
+
+        `decide` says, while the events are fresh in the cache, who here wants which, and whether to keep them.
+        """
         self._log = event_log
         self.store = store
         self.bury = bury
         self.limit = limit
         self._clock = clock
+        self._decide = decide
         self._lasting = lasting
         self._at_most = at_most
         self._region = event_log.log_id.partition("/")[0] + "/"
@@ -207,10 +212,12 @@ class Ingest:
     def _batches(self, space: str, events: Sequence[Event], chosen: _Chosen, packed: bytes | None) -> list[Batch]:
         if chosen.fresh is not None:
             events, packed = [events[index] for index in chosen.fresh], None
-        hashes, keep = chosen.arrivals.hashes, self._log.keeps_events
+        hashes = chosen.arrivals.hashes
         if packed is not None and len(events) <= MAX_COUNT and len(packed) <= MAX_RAW:
-            return [batch_of(space, events, body_of(packed, len(events)), hashes, keep=keep)]
-        return pack(space, events, hashes, keep=keep)
+            batches = [batch_of(space, events, body_of(packed, len(events)), hashes)]
+        else:
+            batches = pack(space, events, hashes)
+        return batches if self._decide is None else list(map(self._decide, batches))
 
     async def _append(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     from gateway.flow.bell import Bell
     from gateway.flow.burial import Burial
     from gateway.flow.lanes import Lanes
+    from gateway.flow.lookout import Lookout
     from gateway.flow.parcel import Packer, Parcel
     from gateway.flow.progress import Progress
-    from gateway.flow.subscription import Limits, Subscription
+    from gateway.flow.subscription import Limits, Subscription, Wanted
     from gateway.flow.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class Intake:
         lanes: Lanes,
         waiting: Waiting,
         burial: Burial,
+        lookout: Lookout,
         saver: Bell,
         limits: Limits,
         clock: Clock,
@@ -73,11 +76,16 @@ class Intake:
         self._lanes = lanes
         self._waiting = waiting
         self._burial = burial
+        self._lookout = lookout
         self._saver = saver
         self._limits = limits
         self._clock = clock
         self._uptime = uptime
         self._filtered = telemetry.filtered_events.labels(subscription.name)
+        self._after = Position(event_log.log_id, 0)
+        """Where the next read goes on; while it waits with the others, `Lookout` moves it."""
+        self._passed = 0
+        """Events that were passed over and not counted yet."""
 
     async def run(self) -> None:
         """Read until cancelled.
@@ -85,23 +93,67 @@ class Intake:
         :raises Diverged: the log changed under a running delivery.
         """
         cursor = self._progress.cursor
-        after = Position(self._log.log_id, cursor.position, cursor.hash)
+        self._after = Position(self._log.log_id, cursor.position, cursor.hash)
         while True:
+            await self._wanted()
+            after = self._after
             try:
                 page = await self._log.read(after=after, limit=self._limits.page)
             except Trimmed as gap:
-                after = self._progress.skip(after.offset, gap.first - 1)
+                self._after = self._progress.skip(after.offset, gap.first - 1)
             except Diverged as problem:
                 if self._progress.has_looked:
                     raise
-                after = self._progress.start_over(problem)
+                self._after = self._progress.start_over(problem)
             else:
-                after = await self._take_in(page, after.offset)
+                self._after = await self._take_in(page, after.offset)
+
+    async def _wanted(self) -> None:
+        """Wait while nothing new is for this subscription, if it may wait with the others.
+
+        It may not before it has read by itself: that checks its cursor against the log.
+        """
+        await asyncio.sleep(0)  # neither this nor a read need wait, and then nobody else had a turn
+        wanted = self._subscription.wanted
+        if wanted is None or not self._progress.has_looked:
+            return
+        try:
+            await self._lookout.wait(self._after.offset, partial(self._pass_over, wanted))
+        finally:
+            self.look()
+
+    def _pass_over(self, wanted: Wanted, page: Page, end: Position) -> bool:
+        """Go on behind a page if nothing on it is for this subscription; see `Lookout`."""
+        after, passed = self._after.offset, 0
+        for stored in page.frames:
+            if stored.last <= after or not self._is_from_here(stored):
+                continue
+            try:
+                if wanted(stored):
+                    return False
+            except Damaged:
+                return False
+            passed += stored.frame.count
+        if end.offset > after:
+            self._after = end
+            self._passed += passed
+        return True
+
+    def look(self) -> None:
+        """Have the cursor know what was passed over since it last looked."""
+        if self._after.offset > self._progress.cursor.taken:
+            self._progress.passed(self._after)
+        if self._passed:
+            self._filtered.inc(self._passed)
+            self._passed = 0
+
+    def _is_from_here(self, stored: Stored) -> bool:
+        return stored.frame.header.origin.partition("/")[0] in self._subscription.regions
 
     async def _take_in(self, page: Page, after: int) -> Position:
         for stored in page.frames:
             await self._space()
-            if stored.frame.header.origin.partition("/")[0] in self._subscription.regions:
+            if self._is_from_here(stored):
                 try:
                     self._open(stored, after)
                 except Damaged as problem:
@@ -115,10 +167,7 @@ class Intake:
             if last > after:
                 self._progress.miss(max(first, after + 1), last)
         self._progress.cursor.look(page.upto)
-        newest = page.frames[-1] if page.frames else None
-        at_end = newest is not None and newest.last == page.upto
-        hash_there = newest.frame.hash_at(newest.frame.count - 1)[:8] if newest and at_end else b""
-        return Position(self._log.log_id, page.upto, hash_there)
+        return page.end_of(self._log.log_id)
 
     async def _space(self) -> None:
         """Wait until more may be in memory."""

@@ -41,6 +41,8 @@ class Progress:
         self._saved: bytes | None = None
         self._attempted: bytes | None = None
         self._held_from: int | None = None
+        self._loaded_at: int | None = None
+        """The position that the cursor's own hash is of."""
         self._hashes: deque[tuple[int, int, bytes]] = deque()
 
     @property
@@ -95,7 +97,7 @@ class Progress:
             await self._store.write([], positions={self._name: (None, new)})
             self._saved = new
         self.cursor = Cursor.load(self._saved)
-        self._held_from = self.cursor.position
+        self._held_from = self._loaded_at = self.cursor.position
         if self.cursor.log != self._log.log_id:
             self.start_over(f"its cursor is of log {self.cursor.log}")
 
@@ -139,6 +141,11 @@ class Progress:
         self.cursor.look(stored.last)
         self._hashes.append((stored.first, stored.last, stored.frame.hashes))
 
+    def passed(self, position: Position) -> None:
+        """Everything up to here was looked at, and nothing of it is to be delivered."""
+        self.cursor.look(position.offset)
+        self._hashes.append((position.offset, position.offset, position.hash))
+
     def leave_out(self, stored: Stored) -> None:
         """Nothing of this frame is to be delivered, whatever was open of it before a restart."""
         if stored.first <= self.cursor.restored:
@@ -152,7 +159,7 @@ class Progress:
             first, _, hashes = self._hashes[0]
             at = (position - first) * HASH_SIZE
             return hashes[at : at + 8]
-        return self.cursor.hash if position == self._held_from else b""
+        return self.cursor.hash if position == self._loaded_at else b""
 
     async def save(self, waiting: Waiting) -> None:
         """Write the cursor and the rows of the waiting log, when something changed.

@@ -212,15 +212,6 @@ class LmdbLog:
     def on_gap(self, on_gap: Callable[[str, int, int, int], None]) -> None:
         self._trimming.on_gap = on_gap
 
-    @property
-    def keeps_events(self) -> bool:
-        """Whether own events stay decoded for a while, for subscriptions here. Switch it off where there are none."""
-        return self._tail.keeps_events
-
-    @keeps_events.setter
-    def keeps_events(self, keeps: bool) -> None:
-        self._tail.keeps_events = keeps
-
     async def maintain(self) -> None:
         """Trim, notice when there is room again, clear away readers that died; until cancelled."""
         checked = self._clock.monotonic()

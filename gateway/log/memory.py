@@ -23,7 +23,6 @@ class MemoryLog:
     def __init__(self, region: str, node: str = "n1", *, clock: Clock | None = None) -> None:
         self.log_id = f"{region}/{node}@{secrets.token_hex(8)}"
         self.end = 0
-        self.keeps_events = True
         self._clock = clock or SystemClock()
         self._accepted = 0.0
         self._frames: list[Stored] = []
@@ -48,14 +47,13 @@ class MemoryLog:
         self._check(positions or {})
         self._accepted = max(self._accepted, self._clock.now())
         for item in items:
-            frame = (
-                seal([item], origin=self.log_id, first=self.end + 1, accepted=self._accepted)
-                if isinstance(item, Batch)
-                else item
-            )
-            opened = list(item.events) if isinstance(item, Batch) and item.events is not None else None
-            self._frames.append(Stored(self.end + 1, frame, opened, is_shared=True))
-            self.end += frame.count
+            if isinstance(item, Batch):
+                frame = seal([item], origin=self.log_id, first=self.end + 1, accepted=self._accepted)
+                stored = Stored(self.end + 1, frame, item.events, is_shared=True, decided=item.decided)
+            else:
+                stored = Stored(self.end + 1, item, is_shared=True)
+            self._frames.append(stored)
+            self.end = stored.last
         self._put(rows, positions or {})
         self._grown.set()
         self._grown = asyncio.Event()

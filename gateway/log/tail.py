@@ -1,7 +1,7 @@
 """Tail: the newest frames in memory, shared by all readers, and the bell that wakes them.
 
-Own batches keep their events beside the frame, so that nobody who is up to date
-decodes anything. When memory says so the events go first, then the frames.
+What batches came with, events or who wants them, stays beside the frame, so that
+nobody who is up to date decodes anything. When memory says so the events go first, then the frames.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ class Tail:
 
     def __init__(self, end: int, *, limit: int) -> None:
         self.end = end
-        self.keeps_events = True
-        """Whether the events of own batches stay beside their frames: somebody here reads them."""
         self._limit = limit
         self._frames: list[Stored] = []
         self._start = 0
@@ -50,8 +48,6 @@ class Tail:
         for one in stored:
             if one.first != self.end + 1:
                 self._clear()
-            if not self.keeps_events:
-                one.opened = None
             one.is_shared = True
             self._frames.append(one)
             self.end = one.last

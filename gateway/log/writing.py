@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from gateway.codec.frames import Content
     from gateway.core.clock import Clock
     from gateway.core.event import Event
+    from gateway.core.frame import Decided
 
 TRIM_STEP: Final = 16 * 1024 * 1024
 """Bytes one transaction drops at most when it only trims, so that appends need not wait long."""
@@ -283,14 +284,14 @@ class Writer:
         content_of = made_for(going)
         for item in cut(going):
             if isinstance(item, Frame):
-                frame, events = item, None
+                frame, events, decided = item, None, None
             else:
                 first, content = tail.end + 1, content_of(item)
                 frame = seal(item, origin=self._log_id, first=first, accepted=tail.accepted, content=content)
-                events = _events_of(item)
+                events, decided = _events_of(item), _decided_of(item)
             key, value, tail = tail.followed_by(frame, stored=tail.accepted)
             txn.put(key, value, append=True, db=self._frames)
-            written.stored.append(Stored(tail.last, frame, events))
+            written.stored.append(Stored(tail.last, frame, events, decided=decided))
         if tail.end > began:
             txn.put(b"tail", tail.pack(), db=self._meta)
         written.end = tail.end
@@ -317,6 +318,19 @@ def _events_of(batches: Sequence[Batch]) -> list[Event] | None:
             return None
         events += batch.events
     return events
+
+
+def _decided_of(batches: Sequence[Batch]) -> Decided | None:
+    """Who wants which events of batches that become one frame; None unless it is known of all of them."""
+    decided: dict[str, list[tuple[int, Event]]] = {}
+    before = 0
+    for batch in batches:
+        if batch.decided is None:
+            return None
+        for name, chosen in batch.decided.items():
+            decided.setdefault(name, []).extend([(before + index, event) for index, event in chosen])
+        before += batch.count
+    return decided
 
 
 def check_names(rows: Sequence[Row], positions: Mapping[str, object]) -> None:

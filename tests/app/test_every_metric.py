@@ -22,6 +22,7 @@ from gateway.flow.dead_letters import DeadLetters
 from gateway.flow.delivery import Delivery
 from gateway.flow.destination import Destination
 from gateway.flow.ingest import ORIGIN, Ingest
+from gateway.flow.lookout import Lookout
 from gateway.flow.subscription import Subscription
 from gateway.flow.supervise import Health, keep_running
 from gateway.log.files import DATA
@@ -149,7 +150,8 @@ async def delivered(log: LmdbLog, watch: Watch) -> None:
         regions=frozenset({"eu"}),
         start="earliest",
     )
-    delivery = Delivery(subscription, log, log, sink, Destination("hook", clock), DeadLetters(log, clock), clock)
+    letters = DeadLetters(log, clock)
+    delivery = Delivery(subscription, log, log, sink, Destination("hook", clock), letters, Lookout(log), clock)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(delivery.run())
         await until(lambda: len(sink.ids) >= 12)
@@ -208,7 +210,8 @@ async def full_and_trimmed(folder: Path, watch: Watch) -> None:
             await log.append([batch(number, size=50_000)])
         sink, clock = Collects(), SystemClock()
         slow = Subscription("slow", lambda event: (event,), frozenset({"eu"}))
-        delivery = Delivery(slow, log, log, sink, Destination("hook", clock), DeadLetters(log, clock), clock)
+        letters = DeadLetters(log, clock)
+        delivery = Delivery(slow, log, log, sink, Destination("hook", clock), letters, Lookout(log), clock)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(delivery.run())
             await until(lambda: bool(sink.ids))

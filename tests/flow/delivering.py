@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from gateway.core.retry import Retry
 from gateway.flow.dead_letters import DeadLetters
 from gateway.flow.delivery import Delivery
 from gateway.flow.destination import Destination
+from gateway.flow.lookout import Lookout
 from gateway.flow.subscription import Limits, Subscription
 from gateway.log.memory import MemoryLog
 from tests.clock import FakeClock, settle
@@ -71,6 +73,11 @@ class Scene:
         self.destination = Destination("sink", self.clock, random=Random(7))
         self.dead_letters = DeadLetters(self.log, self.clock)
 
+    @cached_property
+    def lookout(self) -> Lookout:
+        """Of the log that the scene has when it is first asked for."""
+        return Lookout(self.log)
+
     async def publish(self, *events: Event) -> None:
         """Append them, in frames of at most 500."""
         await self.log.append(pack("main", list(events)))
@@ -92,6 +99,7 @@ class Scene:
             sink or self.sink,
             self.destination,
             self.dead_letters,
+            self.lookout,
             self.clock,
             limits=limits,
             random=Random(7),
@@ -101,7 +109,7 @@ class Scene:
     async def running(self, *deliveries: Delivery) -> AsyncIterator[None]:
         """Run them meanwhile, then cancel them."""
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(delivery.run()) for delivery in deliveries]
+            running = [tasks.create_task(one.run()) for one in (*deliveries, self.lookout)]
             await settle()
             yield
             for task in running:

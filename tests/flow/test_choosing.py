@@ -106,6 +106,42 @@ async def test_events_stay_in_memory_only_where_somebody_else_looks_at_them(
     assert [event.id for _, event in ask(frame)] == ["0", "2"]
 
 
+@pytest.mark.parametrize(
+    ("is_needed", "by_all", "kept"), [(False, False, False), (True, False, True), (False, True, True)]
+)
+async def test_at_the_door_a_batch_is_decided_as_its_frame_would_be(
+    *, is_needed: bool, by_all: bool, kept: bool
+) -> None:
+    lens = Lens()
+    rules = {
+        "even": compile_filter({"exact": {"subject": "k0"}}, lens=lens),
+        "big": compile_filter({"match": {"data": [{"numeric": [">", 6]}]}}, lens=lens),
+        "elsewhere": compile_filter([], lens=lens),
+    }
+    regions = {"even": HERE, "big": HERE, "elsewhere": frozenset({"us"})} | ({"all": HERE} if by_all else {})
+    found = Choosing(rules, regions, lens, is_needed=lambda _: is_needed)
+    (batch,) = pack("main", [make(number, f"k{number % 2}") for number in range(10)])
+
+    decided = found.at(REGION)(batch)
+
+    assert (decided.events is not None) == kept
+    assert {name: [(index, event.id) for index, event in some] for name, some in (decided.decided or {}).items()} == {
+        "even": [(number, str(number)) for number in range(0, 10, 2)],
+        "big": [(number, str(number)) for number in (7, 8, 9)],
+    }
+    assert (decided.body, decided.hashes, decided.types) == (batch.body, batch.hashes, batch.types)
+
+
+@pytest.mark.parametrize("by_all", [False, True])
+async def test_without_a_filter_nothing_is_decided_at_the_door(*, by_all: bool) -> None:
+    found = Choosing({}, {"all": HERE} if by_all else {}, Lens(), is_needed=lambda _: True)
+    (batch,) = pack("main", [make(1)])
+
+    decided = found.at(REGION)(batch)
+
+    assert (decided.events, decided.decided) == ([make(1)] if by_all else None, None)
+
+
 async def test_a_restart_settles_what_a_changed_filter_no_longer_wants() -> None:
     """An event that was open under the old filter does not hold the position for ever."""
     scene = Scene()

@@ -12,8 +12,10 @@ from gateway.core.clock import SystemClock
 from gateway.core.errors import LogFull, Unavailable
 from gateway.core.event import Event
 from gateway.core.records import Position
+from gateway.flow.choosing import Choosing
 from gateway.flow.ingest import Ingest
 from gateway.log.memory import MemoryLog
+from gateway.rules.lens import Lens
 from tests.clock import FakeClock
 
 if TYPE_CHECKING:
@@ -92,8 +94,8 @@ async def test_a_recent_duplicate_is_dropped_and_acknowledged() -> None:
 async def test_events_are_kept_only_where_somebody_reads_them(keeps: bool) -> None:
     """Where nobody does, their bytes are enough: what was decoded is freed before the commit, and not after it."""
     log = GatedLog()
-    log.keeps_events = keeps
-    ingest, _ = ingest_on(log)
+    readers = {"everything": frozenset({"eu" if keeps else "us"})}
+    ingest, _ = ingest_on(log, decide=Choosing({}, readers, Lens(), is_needed=lambda _: False).at("eu"))
     events = [event(1), event(2)]
 
     await ingest.publish("p", "main", events, packed=encode_events(events), via="grpc")

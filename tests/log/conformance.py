@@ -14,6 +14,9 @@ from tests.log.arrange import LogAndStore, StillClock, batch, event, everything,
 class LogConformance:
     """What `EventLog` and `Store` promise."""
 
+    keeps_newest = True
+    """Whether what was just appended is in memory."""
+
     @pytest.fixture
     def clock(self) -> StillClock:
         return StillClock()
@@ -36,6 +39,30 @@ class LogConformance:
         assert stored.opened in (None, [event(1, size=2000)])
         assert stored.frame.header.origin == log.log_id
         assert stored.frame.header.first == stored.first == 1
+
+    async def test_who_wants_which_events_of_batches_is_known_of_their_frames(self, log: LogAndStore) -> None:
+        first, second = batch(1, 2, 3), batch(4, 5)
+        wanted = {"odd": [(0, event(1)), (2, event(3))], "all": list(enumerate([event(1), event(2), event(3)]))}
+        await log.append([first.known(None, wanted), second.known(None, {"odd": [(1, event(5))]})])
+        await log.append([batch(6)])
+
+        page = await log.read(after=Position(log.log_id, 0), limit=1 << 20)
+
+        found: dict[str, list[tuple[int, str]]] = {}
+        for stored in page.frames:
+            for name, chosen in (stored.decided or {}).items():
+                found.setdefault(name, []).extend((stored.first + index, one.id) for index, one in chosen)
+        expected = {"odd": [(1, "id-1"), (3, "id-3"), (5, "id-5")], "all": [(1, "id-1"), (2, "id-2"), (3, "id-3")]}
+        assert found == (expected if self.keeps_newest else {})
+        assert page.frames[-1].decided is None
+
+    async def test_what_is_not_known_of_all_of_a_frame_is_not_known_of_it(self, log: LogAndStore) -> None:
+        """Or its readers would take what nobody was asked about for what nobody wants."""
+        await log.append([batch(1).known(None, {"a": [(0, event(1))]}), batch(2), batch(3).known(None, {})])
+
+        page = await log.read(after=Position(log.log_id, 0), limit=1 << 20)
+
+        assert all(stored.decided is None for stored in page.frames if stored.first <= 2 <= stored.last)
 
     async def test_frames_of_other_logs_keep_their_origin(self, log: LogAndStore) -> None:
         await log.append([batch(1)])

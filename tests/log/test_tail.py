@@ -10,7 +10,8 @@ from tests.log.arrange import ORIGIN, batch
 
 def stored(first: int, count: int = 10) -> Stored:
     events = batch(*range(first, first + count), size=500)
-    return Stored(first, seal([events], origin=ORIGIN, first=first, accepted=1.0), events.events)
+    decided = {"a": [(0, events.events[0])]} if events.events else {}
+    return Stored(first, seal([events], origin=ORIGIN, first=first, accepted=1.0), events.events, decided=decided)
 
 
 def filled(limit: int, frames: int = 50) -> Tail:
@@ -39,6 +40,7 @@ def test_old_events_go_before_old_frames() -> None:
     opened = [one.opened is not None for one in kept.frames]
     assert opened == sorted(opened)
     assert set(opened) == {False, True}
+    assert [one.decided is not None for one in kept.frames] == opened  # it holds events, too
 
 
 @pytest.mark.parametrize("before", [1, 95, 301, 501])

@@ -11,6 +11,7 @@ from gateway.core.records import Position, Row
 from gateway.flow.dead_letters import DeadLetters
 from gateway.flow.delivery import Delivery
 from gateway.flow.destination import Destination
+from gateway.flow.lookout import Lookout
 from gateway.flow.subscription import Subscription
 from tests.clock import FakeClock
 from tests.flow.delivering import Told
@@ -160,9 +161,8 @@ async def test_a_subscription_counts_what_it_lost_once(tmp_path: Path) -> None:
     async with lmdb_log(tmp_path, at_most=2 * MiB, full="drop_oldest") as log:
         letters = DeadLetters(log, clock)
         bill = Subscription("bill", lambda event: (event,), frozenset({"eu"}), start="earliest")
-        delivery = Delivery(bill, log, log, sink, Destination("sink", clock), letters, clock)
+        delivery = Delivery(bill, log, log, sink, Destination("sink", clock), letters, Lookout(log), clock)
         log.holds = lambda: {"bill": delivery.lowest_needed()}
-        log.keeps_events = False
         running = asyncio.create_task(delivery.run())
         await log.append([batch(0)])
         await until(lambda: delivery.lowest_needed() == 2)
