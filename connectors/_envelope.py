@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.codec import json
+from gateway.codec.validate import disallowed
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from gateway.core.event import Event
 
 _NO_NAME = re.compile(r"[^a-z0-9]+")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef]|[\ufffe\uffff]")
 
 
 def with_base64(event: Event) -> bytes:
@@ -51,4 +51,4 @@ def extension_name(native: str, prefix: str, taken: Container[str]) -> str:
 
 def is_plain(text: str) -> bool:
     """Whether a CloudEvents String may hold this (CloudEvents 1.0, Type System)."""
-    return _CONTROL.search(text) is None
+    return disallowed(text) is None

@@ -85,7 +85,7 @@ def parts(entries: Sequence[SendMessageBatchRequestEntryTypeDef]) -> list[tuple[
 
 def read(message: MessageTypeDef, arn: str) -> list[Event]:
     """The events in a message: one, or those of a batch document. `arn`: the queue it came from."""
-    body = message["Body"].encode()
+    body = message["Body"].encode("utf-8", "surrogatepass")  # its JSON can escape what SQS itself does not take
     attributes = message.get("MessageAttributes", {})
     content_type = _content_type(attributes)
     try:
@@ -151,7 +151,7 @@ def _wrapped(message: MessageTypeDef, body: bytes, content_type: str, arn: str) 
 def _content_type(attributes: Mapping[str, MessageAttributeValueOutputTypeDef]) -> str:
     for name, attribute in attributes.items():
         if name.lower() == "content-type":
-            return attribute.get("StringValue", "").strip()
+            return _text(_plain(attribute.get("StringValue", ""))).strip()
     return ""
 
 

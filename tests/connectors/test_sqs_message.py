@@ -16,8 +16,12 @@ from connectors import _sqs_message
 from connectors._aws import QueueSettings, refusal
 from connectors.samples import EMPTY, SAMPLES, assert_unchanged, numbered, outgoing, plain
 from gateway.codec import json, validate
+from gateway.core.clock import SystemClock
 from gateway.core.errors import Rejected, Unauthorized, Unavailable
 from gateway.core.event import Binary, Event
+from gateway.flow.dead_letters import DeadLetters
+from gateway.flow.ingest import Ingest
+from gateway.log.memory import MemoryLog
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs.type_defs import MessageTypeDef
@@ -91,6 +95,39 @@ def test_any_foreign_message_becomes_a_valid_event(attributes: dict[str, str], b
     validate.validate(event)
     assert event.data == body.encode()
     assert len(event.extensions) == len(attributes)
+
+
+@pytest.mark.parametrize("text", ["\U0001fffe", "\U0010ffff", "\ufdd0", "\ud800", "a\nb"])
+def test_what_an_event_may_not_hold_stays_in_a_valid_event(text: str) -> None:
+    """SQS takes more characters than CloudEvents: noncharacters beyond the first plane too."""
+    message: MessageTypeDef = {
+        "MessageId": "m",
+        "Body": text,
+        "MessageAttributes": {"raw": {"DataType": "String", "StringValue": text}},
+    }
+
+    (event,) = _sqs_message.read(message, ARN)
+
+    validate.validate(event)
+    assert event.data == text.encode("utf-8", "surrogatepass")
+    assert event.extensions == {"sqsmsgraw": Binary(text.encode("utf-8", "surrogatepass"))}
+
+
+async def test_a_content_type_that_cannot_be_written_is_refused_with_a_reason() -> None:
+    """What a source refuses must be writable, else the message comes again for ever."""
+    named = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/a", "ce-type": "a", "content-type": "\ud800"}
+    message: MessageTypeDef = {
+        "MessageId": "m",
+        "Body": "x",
+        "MessageAttributes": {name: {"DataType": "String", "StringValue": value} for name, value in named.items()},
+    }
+    log = MemoryLog("eu")
+    letters = DeadLetters(log, SystemClock())
+    door = Ingest(log, log, bury=letters.bury_refused, clock=SystemClock(), limit=1 << 20).door("q", "main")
+
+    await door.accept(_sqs_message.read(message, ARN))
+
+    assert ["media type" in letter.reason for letter in letters.list()] == [True]
 
 
 @pytest.mark.parametrize(
