@@ -24,7 +24,7 @@ from gateway.codec.json import encode
 from gateway.core.errors import IsthmusError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 _MOST = 10_000
+_SLOWEST = 0.001
+"""Events a second; with nearly none the last would wait for ever."""
 
 
 class NodeView(Protocol):
@@ -71,8 +73,8 @@ class _Chosen(msgspec.Struct, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if [bool(self.ids), self.subscription is not None, self.all].count(True) != 1:
             raise ValueError("expected exactly one of ids, subscription, all")
-        if self.rate is not None and self.rate <= 0:
-            raise ValueError("rate: expected more than 0")
+        if self.rate is not None and self.rate < _SLOWEST:
+            raise ValueError(f"rate: expected at least {_SLOWEST} events a second")
 
 
 class _Named(msgspec.Struct, forbid_unknown_fields=True):
@@ -92,9 +94,7 @@ class Admin:
 
         :raises ConfigError: the path is longer than a socket's may be.
         """
-        app = web.Application(client_max_size=16 * 1024 * 1024, middlewares=[_explain])
-        app.add_routes(self._routes())
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=2.0)
         await runner.setup()
         self._open_things.push_async_callback(runner.cleanup)
         listening = listen(self._folder)
@@ -107,6 +107,12 @@ class Admin:
     ) -> None:
         """Stop listening and remove the socket."""
         await self._open_things.aclose()
+
+    def application(self) -> web.Application:
+        """What answers, whatever it listens on."""
+        app = web.Application(client_max_size=16 * 1024 * 1024, middlewares=[_explain])
+        app.add_routes(self._routes())
+        return app
 
     def _routes(self) -> list[web.RouteDef]:
         return [
@@ -176,8 +182,9 @@ def _probe(answer: Callable[[web.Request], Answer]) -> Callable[[web.Request], A
     return respond
 
 
-def _json(value: object, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
+def _json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    body = msgspec.json.encode(value)
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
 @web.middleware
@@ -187,6 +194,9 @@ async def _explain(
     """Errors as `{"error": why}`."""
     try:
         return await handler(request)
+    except web.HTTPException as problem:  # no such path or method, too large a body
+        headers = {name: problem.headers[name] for name in ("Allow",) if name in problem.headers}
+        return _json({"error": f"{request.method} {request.path}: {problem.reason}"}, problem.status, headers)
     except LookupError as problem:
         return _json({"error": str(problem.args[0]) if problem.args else "not found"}, 404)
     except Unavailable as problem:

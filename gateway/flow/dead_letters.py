@@ -176,7 +176,7 @@ class DeadLetters:
 
     async def drop(self, ids: Collection[str]) -> int:
         """Delete these letters for ever; return how many there were."""
-        letters = [letter for each in ids if (letter := self.show(each)) is not None and letter.id not in self._busy]
+        letters = [letter for letter in _each_once(map(self.show, ids)) if letter.id not in self._busy]
         await self._remove(letters, [Row(TABLE, letter.row, None) for letter in letters])
         return len(letters)
 
@@ -238,7 +238,7 @@ class DeadLetters:
         if ids:
             letters = {each: self.show(each) for each in ids}
             refused |= {each: "no such dead letter" for each, letter in letters.items() if letter is None}
-            yield [letter for letter in letters.values() if letter is not None]
+            yield _each_once(letters.values())
             return
         after: str | None = None
         while page := self.list(subscription, after=after, limit=500):
@@ -251,6 +251,11 @@ class DeadLetters:
             if key == row:
                 return _decode(value)
         return None
+
+
+def _each_once(letters: Iterable[DeadLetter | None]) -> list[DeadLetter]:
+    """Those that are there, none twice: an id may be written in capitals too."""
+    return list({letter.id: letter for letter in letters if letter is not None}.values())
 
 
 def _row_of(id: str) -> bytes:  # noqa: A002

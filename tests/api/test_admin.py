@@ -156,7 +156,15 @@ async def test_dead_letters_are_dropped_as_chosen(
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"ids": []}, {"all": True, "subscription": "bill"}, {"idz": ["x"]}, {"ids": "x"}, {"all": True, "rate": 0}],
+    [
+        {},
+        {"ids": []},
+        {"all": True, "subscription": "bill"},
+        {"idz": ["x"]},
+        {"ids": "x"},
+        {"all": True, "rate": 0},
+        {"all": True, "rate": 1e-320},
+    ],
 )
 async def test_an_unclear_choice_touches_nothing(folder: Path, node: ViewOfNothing, body: dict[str, object]) -> None:
     await node.dead_letters.bury([letter(1)])
@@ -166,6 +174,16 @@ async def test_an_unclear_choice_touches_nothing(folder: Path, node: ViewOfNothi
             await asked(folder, "POST", path, body)
 
     assert len(node.dead_letters.list()) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "reason"),
+    [("GET", "/nothing", "Not Found"), ("DELETE", "/dead-letters", "Method Not Allowed")],
+)
+async def test_what_is_not_served_is_refused_as_all_else(folder: Path, method: str, path: str, reason: str) -> None:
+    """In JSON: a command line of another version asks for what this node does not have."""
+    with pytest.raises(IsthmusError, match=f"{method} {path}: {reason}"):
+        await asked(folder, method, path)
 
 
 async def test_a_subscription_is_resumed_by_name(folder: Path, node: ViewOfNothing) -> None:

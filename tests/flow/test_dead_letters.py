@@ -79,6 +79,20 @@ async def test_dropped_letters_are_gone() -> None:
     assert metric("dead_letters_kept", subscription="bill") == 1
 
 
+async def test_a_letter_named_twice_is_one() -> None:
+    """However its id is written: else more would go than are there, and fewer than none be left."""
+    scene = Scene()
+    scene.delivery()
+    await scene.dead_letters.bury([letter(10), letter(11), letter(12)])
+    first, second, _ = (each.id for each in scene.dead_letters.list())
+
+    dropped = await scene.dead_letters.drop([first, first, "bill/" + first[5:].upper()])
+    resent = await scene.dead_letters.resend([second, "bill/" + second[5:].upper()])
+
+    assert (dropped, resent) == (1, (1, {}))
+    assert scene.dead_letters.counts() == {"bill": 1}
+
+
 async def test_a_letter_sent_again_arrives_with_another_idempotency_key() -> None:
     """Or the destination would drop a wanted event."""
     scene = Scene()
