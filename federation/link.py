@@ -25,7 +25,7 @@ from federation.peer import single
 from gateway.codec.frames import MAX_FRAME, parse
 from gateway.core import telemetry
 from gateway.core.errors import Damaged, Diverged, Trimmed
-from gateway.core.frame import FORMAT
+from gateway.core.frame import FORMAT, HASH_SIZE, LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -197,8 +197,12 @@ class Link:
         while True:
             try:
                 message = await stream.next()
-            except Trimmed:
+            except Trimmed as problem:
                 await self._held_at_most(0)  # what came before the gap is not part of it
+                if problem.first <= self._looked.offset + 1:
+                    raise Damaged(
+                        f"{self.log_id}: trimmed to {problem.first}, read up to {self._looked.offset}"
+                    ) from None
                 raise
             match message:
                 case wire.Page() if begun:
@@ -230,6 +234,7 @@ class Link:
 
     def _take(self, page: wire.Page) -> None:
         try:
+            _check_place(page)
             frames = [self._checked(data) for data in page.frames]
             _check_order(self._looked.offset, frames, page.upto.offset)
         except Damaged as problem:
@@ -260,6 +265,8 @@ class Link:
         return frame
 
     def _hold(self, message: wire.InterestHolds) -> None:
+        if not 0 < message.version <= self._version:
+            raise Damaged(f"{self.log_id}: version {message.version} of an interest holds that was never told")
         self.holds[message.version] = message.after
         if message.uncompiled:
             log.warning(
@@ -360,6 +367,11 @@ class Link:
             extra={"log_id": self.log_id, "peer": peer.address, "reason": str(problem), "offset": position.offset},
         )
         await self._save((), msgspec.structs.replace(position, since=max(0.0, position.accepted - OVERLAP)))
+
+
+def _check_place(page: wire.Page) -> None:
+    if len(page.upto.hash) not in (0, HASH_SIZE // 2) or not page.accepted <= LATEST:  # kept, and sent with each start
+        raise Damaged(f"a place with a hash of {len(page.upto.hash)} bytes, accepted at {page.accepted}")
 
 
 def _check_order(at: int, frames: Sequence[Frame], upto: int) -> None:

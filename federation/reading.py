@@ -263,7 +263,7 @@ def _merged(frames: Sequence[Frame]) -> list[Frame]:
         small = len(frame.data) < SMALL and not frame.header.key
         fits = run and frame.header.space == run[0].header.space
         if run and not (small and fits and count + frame.count <= MAX_COUNT and raw + frame.header.raw <= MAX_RAW):
-            merged.append(merge(run))
+            merged += _one_of(run)
             run, count, raw = [], 0, 0
         if small:
             run.append(frame)
@@ -271,5 +271,12 @@ def _merged(frames: Sequence[Frame]) -> list[Frame]:
         else:
             merged.append(frame)
     if run:
-        merged.append(merge(run))
+        merged += _one_of(run)
     return merged
+
+
+def _one_of(run: Sequence[Frame]) -> Sequence[Frame]:
+    try:
+        return [merge(run)]
+    except Damaged:  # one cannot be opened: the reader buries that one, and the others go on
+        return run

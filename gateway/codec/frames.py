@@ -21,7 +21,7 @@ from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 from gateway.core.errors import Damaged, InvalidEvent
 from gateway.core.event import Event
-from gateway.core.frame import FORMAT, HASH_SIZE, MAX_COUNT, MAX_EVENT, MAX_RAW, Batch, Frame, FrameHeader, Run
+from gateway.core.frame import FORMAT, HASH_SIZE, LATEST, MAX_COUNT, MAX_EVENT, MAX_RAW, Batch, Frame, FrameHeader, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -252,7 +252,7 @@ def _check(frame: Frame, footer_size: int) -> None:
     if not 0 < count <= MAX_COUNT or count != sum(run.count for run in header.runs):
         raise Damaged(f"frame count {count} does not match its runs")
     if not _ascending(header.runs):
-        raise Damaged("frame offsets do not ascend")
+        raise Damaged("frame offsets or times do not ascend")
     if not 0 < header.raw <= MAX_OPENED:
         raise Damaged(f"frame opens to {header.raw} bytes, allowed are {MAX_OPENED}")
     if footer_size < count * (HASH_SIZE + 6) + 1:
@@ -262,7 +262,7 @@ def _check(frame: Frame, footer_size: int) -> None:
 def _ascending(runs: Sequence[Run]) -> bool:
     offset, accepted = 0, 0.0
     for run in runs:
-        if run.first <= offset or run.count < 1 or run.accepted < accepted:
+        if run.first <= offset or run.count < 1 or not accepted <= run.accepted <= LATEST:  # NaN is not either
             return False
         offset, accepted = run.first + run.count - 1, run.accepted
     return True

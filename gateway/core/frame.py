@@ -31,6 +31,8 @@ MAX_RAW = 512 * 1024
 """Bytes of events in a frame before compression; a single larger event gets a frame of its own."""
 MAX_EVENT = 3 * 1024 * 1024
 """The largest `limits: {event: ...}` that may be configured."""
+LATEST = 253_402_300_799.0
+"""No event was accepted after the year 9999: a time beyond it cannot be shown, and is no clock's."""
 HASH_SIZE = 16
 """Bytes of one footer hash: 8 of XXH3-64(source NUL id), then 8 of XXH3-64(data)."""
 

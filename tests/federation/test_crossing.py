@@ -7,10 +7,12 @@ import math
 from typing import TYPE_CHECKING
 
 import pytest
+from xxhash import xxh3_64_intdigest
 
 from federation.interest import Interests, Wanted
 from federation.link import Link
 from federation.peer import Peer
+from gateway.codec.frames import CHECKED_FROM, pack, parse, seal
 from gateway.core import telemetry
 from gateway.core.errors import IsthmusError
 from gateway.log.lmdb import LmdbLog
@@ -30,6 +32,8 @@ from tests.federation.arrange import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from gateway.core.frame import Frame
 
 
 async def test_what_was_accepted_before_and_after_the_link_crosses() -> None:
@@ -247,6 +251,26 @@ async def test_small_frames_are_merged_for_a_reader_that_is_behind(per_frame: in
     assert await ids(eu, us.log_id) == [event(number).id for number in range(1, 701)]
     if per_frame == 1:
         assert len(eu._frames) < 50, "one frame for each of 700 events crossed"
+
+
+async def test_a_frame_that_cannot_be_opened_does_not_stop_those_around_it() -> None:
+    """It crosses as it is, to be buried there; to merge it with others would need to open it."""
+    us, eu = memory("us", "aabbccddeeff0011"), memory("eu")
+    await publish(us, 1, 50, per_frame=1)
+    lost = seal(pack("main", [event(51)] * 9), origin=us.log_id, first=51, accepted=1.0)
+    await us.append([parse(with_blob(lost, b"no events"))])
+    await publish(us, 60, 50, per_frame=1)
+
+    async with serving(us) as server, following(eu, {"us": f"127.0.0.1:{server.port}"}):
+        await until(lambda: eu.end == 109)
+
+    assert await origin_offsets(eu, us.log_id) == list(range(1, 110))
+
+
+def with_blob(frame: Frame, blob: bytes) -> bytes:
+    """The frame with other content and a checksum that fits."""
+    checked = frame.data[CHECKED_FROM : frame.blob_at] + blob + frame.data[frame.footer_at :]
+    return frame.data[:4] + xxh3_64_intdigest(checked).to_bytes(8, "little") + checked
 
 
 async def test_events_in_and_out_are_counted() -> None:

@@ -12,7 +12,7 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 from federation import federation_pb2 as wire
-from federation.link import Link
+from federation.link import Link, decode_position
 from federation.peer import Peer
 from gateway.codec.frames import CHECKED_FROM, PREFIX, pack, seal
 from gateway.core import telemetry
@@ -96,6 +96,11 @@ LIES = {
     "the same offsets twice": [page(honest().data, honest().data, upto=5)],
     "offsets go back within a page": [page(honest(10).data, honest(1).data, upto=20)],
     "upto before its events": [page(honest().data, upto=3)],
+    "a time that is no number": [page(forged(honest(), runs=(Run(1, 5, float("nan")),)), upto=5)],
+    "a time without end": [page(forged(honest(), runs=(Run(1, 5, float("inf")),)), upto=5)],
+    "a time beyond all calendars": [page(forged(honest(), runs=(Run(1, 5, 1e300),)), upto=5)],
+    "looked at in no time": [wire.FromLog(page=wire.Page(upto=wire.Place(offset=5), accepted=float("inf")))],
+    "a hash too long to begin with": [wire.FromLog(page=wire.Page(upto=wire.Place(offset=5, hash=b"x" * 9)))],
 }
 
 
@@ -156,6 +161,31 @@ async def test_a_beginning_elsewhere_than_asked_is_refused() -> None:
             await follow(address, eu)
 
     assert eu.end == 5
+
+
+@pytest.mark.parametrize("first", [0, 1, 5, 6])
+async def test_a_gap_that_ends_before_what_was_read_is_refused(first: int) -> None:
+    """The position would go back, and what is ours already be appended again; 0 could not even be asked for."""
+    eu = memory("eu")
+    trimmed = wire.FromLog(trimmed=wire.Trimmed(first=first))
+
+    async with lying([BEGUN, page(honest(1).data, upto=5), trimmed]) as address:
+        with pytest.raises(Damaged, match=f"trimmed to {first}, read up to 5"):
+            await follow(address, eu)
+
+    kept = eu.position(f"link/{LOG}")
+    assert kept is not None
+    assert decode_position(kept).offset == eu.end == 5
+
+
+@pytest.mark.parametrize("version", [0, 2, (1 << 64) - 1])
+async def test_an_interest_that_was_never_told_cannot_hold(version: int) -> None:
+    """What is kept of versions is bounded by how many there were."""
+    holds = wire.FromLog(holds=wire.InterestHolds(version=version))
+
+    async with lying([BEGUN, holds]) as address:
+        with pytest.raises(Damaged, match="never told"):
+            await follow(address, memory("eu"))
 
 
 async def test_bytes_that_are_no_message_are_refused() -> None:
