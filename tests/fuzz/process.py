@@ -38,7 +38,7 @@ MEMORY = 1024
 """MiB of memory that the process may have."""
 MOST_KEPT = 20
 """Different failures of one run that are kept."""
-PACKAGES = ["gateway", "federation"]
+PACKAGES = ["gateway", "federation", "connectors"]
 """What guides the fuzzer."""
 _EVERY = 0.5
 _ROUND = 200

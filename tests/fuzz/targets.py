@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.fuzz import targets_app, targets_codec, targets_rules, wrong
+from tests.fuzz import targets_app, targets_codec, targets_link, targets_reading, targets_rules, targets_wire, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from tests.fuzz.target import Target
 
 TARGETS: Mapping[str, Target] = {
-    target.name: target for target in (*targets_rules.TARGETS, *targets_app.TARGETS, *targets_codec.TARGETS)
+    target.name: target
+    for targets in (targets_rules, targets_app, targets_codec, targets_wire, targets_reading, targets_link)
+    for target in targets.TARGETS
 }
 
 

@@ -52,6 +52,7 @@ def test_what_is_kept_can_be_tried_again(tmp_path: Path) -> None:
         ("raises", "RecursionError wrong.py"),
         ("hangs", f"an input takes longer than {HANG} s"),
         ("leaks", "memory grew by"),
+        ("disorders", "Broken offsets ascend, targets_link.py"),
     ],
 )
 def test_what_is_wrong_is_found(name: str, problem: str, driver: str, tmp_path: Path) -> None:

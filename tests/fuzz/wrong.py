@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+from federation import link
+from tests.fuzz import targets_link
 from tests.fuzz.target import Target, demand
 
 if TYPE_CHECKING:
@@ -37,6 +40,11 @@ def _leak(data: bytes) -> bool:
     return bool(data)
 
 
+def _disorder(data: bytes) -> bool:
+    with patch.object(link, "_check_order", lambda *_: None):
+        return targets_link.check_link(data)
+
+
 TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
@@ -44,5 +52,6 @@ TARGETS: Mapping[str, Target] = {
         Target("raises", "nothing is raised", _raise),
         Target("hangs", "every input is answered", _hang),
         Target("leaks", "memory does not grow", _leak),
+        Target("disorders", "pages are in order", _disorder, seeds=targets_link.TARGETS[0].seeds),
     )
 }
