@@ -51,6 +51,10 @@ region: a
 data: {folder}/a
 api: {{http: 127.0.0.1:{http_a}}}
 federation: {{listen: 127.0.0.1:{link_a}, peers: {{b: [127.0.0.1:{link_b}]}}}}
+sinks:
+  hook:
+    http: {{url: "http://127.0.0.1:{hook}/", timeout: 5s}}
+subscriptions: {subscriptions}
 sources:
 """
 SOURCE = """
@@ -65,9 +69,11 @@ federation: {{listen: 127.0.0.1:{link_b}, peers: {{a: [127.0.0.1:{link_a}]}}}}
 sinks:
   hook:
     http: {{url: "http://127.0.0.1:{hook}/", timeout: 5s}}
-subscriptions:
-  everything: {{from: [a], to: hook, order_by: partitionkey, lanes: {lanes}}}
+subscriptions: {subscriptions}
 """
+SUBSCRIPTION = "{name}: {{from: [a], to: hook, order_by: partitionkey, lanes: {lanes}{choice}}}"
+PARTS = {"a": ("here", "nobody"), "b": ("near", "far", "none")}
+"""What the subscriptions of each region choose by their filters, where there are some; two of them never come."""
 
 
 def queue_client(endpoint: str) -> AbstractAsyncContextManager[SQSClient]:
@@ -92,6 +98,8 @@ class Plan:
     shortest: float = 2.0
     longest: float = 10.0
     """A process lives this long at least and at most."""
+    filtered: bool = False
+    """Subscriptions with filters on the data share the events: some of region A, the others of B."""
     early: bool = False
     """Region A acknowledges before it commits: a build that is wrong on purpose."""
     patience: float = 120.0
@@ -132,13 +140,14 @@ class Producers:
         self._stop = time.monotonic() + plan.seconds
 
     def _events(self, key: str, first: int, count: int) -> list[Event]:
+        part = (b"here", b"near", b"far")[int(key[-1]) % 3]  # all of one key are for one subscription
         return [
             Event(
                 id=f"{key}:{first + step}",
                 source="/shop/eu",
                 type="com.example.order.created",
                 datacontenttype="application/json",
-                data=b'{"order":%d,"note":"%s"}' % (first + step, b"x" * 300),
+                data=b'{"order":%d,"part":"%s","note":"%s"}' % (first + step, part, b"x" * 300),
                 extensions={"partitionkey": key},
             )
             for step in range(count)
@@ -239,6 +248,15 @@ async def twice(folder: Path) -> tuple[int, int]:
     return sum(places.values()) - len(places), sum(ids.values()) - len(ids)
 
 
+def subscriptions(region: str, *, filtered: bool) -> str:
+    """Those of a region, as YAML on one line."""
+    chosen = {"everything": ""} if region == "b" else {}
+    if filtered:
+        chosen = {part: f", match: {{data: {{part: [{part}]}}}}" for part in PARTS[region]}
+    made = [SUBSCRIPTION.format(name=name, lanes=LANES, choice=choice) for name, choice in chosen.items()]
+    return f"{{{', '.join(made)}}}"
+
+
 @contextlib.asynccontextmanager
 async def two_regions(
     folder: Path, plan: Plan, endpoint: str, queues: list[str]
@@ -249,7 +267,7 @@ async def two_regions(
         SOURCE.format(number=number, queue=queue, endpoint=endpoint) for number, queue in enumerate(queues)
     )
     for name, text in (("a", REGION_A), ("b", REGION_B)):
-        filled = text.format(folder=folder, lanes=LANES, **ports)
+        filled = text.format(folder=folder, subscriptions=subscriptions(name, filtered=plan.filtered), **ports)
         (folder / f"{name}.yaml").write_text(filled + sources if name == "a" else filled)
     module = ("-m", "tests.e2e.killable")
     early = {"ISTHMUS_TEST_EARLY": "1"} if plan.early else {}
@@ -288,7 +306,9 @@ async def run(plan: Plan, folder: Path) -> Outcome:
             history.seen = notes_of(notes)
             twice_over_link, _ = await twice(folder / "b")
             _, twice_in_a = await twice(folder / "a")
-            allowed = b.kills * (LANES + int(SAVE_INTERVAL * FASTEST)) + hook.kills * LANES
+            delivering = b.kills + (a.kills if plan.filtered else 0)
+            senders = sum(map(len, PARTS.values())) if plan.filtered else 1
+            allowed = delivering * (LANES + int(SAVE_INTERVAL * FASTEST)) + hook.kills * LANES * senders
             kills = {"a": a.kills, "b": b.kills, "hook": hook.kills}
             return Outcome(history.check(), kills, allowed, twice_over_link, twice_in_a)
 
@@ -320,10 +340,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--rate", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--filtered", action="store_true", help="subscriptions with filters, in both regions")
     parser.add_argument("--early", action="store_true", help="a build that acknowledges before the commit")
     parser.add_argument("--keep", type=Path, help="a folder that stays, instead of a temporary one")
     options = parser.parse_args()
-    plan = Plan(seconds=options.seconds, rate=options.rate, seed=options.seed, early=options.early)
+    plan = Plan(
+        seconds=options.seconds, rate=options.rate, seed=options.seed, early=options.early, filtered=options.filtered
+    )
     print(f"seed {plan.seed}, {plan.seconds:.0f} s at {plan.rate} events/s", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 
-async def test_nothing_is_lost_while_every_process_is_killed(tmp_path: Path) -> None:
-    """Every acknowledged event arrives, in order per key, once over the link."""
-    plan = Plan(seconds=20.0, rate=1000, seed=11, shortest=1.5, longest=5.0)
+@pytest.mark.parametrize("filtered", [False, True])
+async def test_nothing_is_lost_while_every_process_is_killed(*, filtered: bool, tmp_path: Path) -> None:
+    """Every acknowledged event arrives, in order per key, once over the link; by filters in both regions, too."""
+    plan = Plan(seconds=20.0, rate=1000, seed=11, shortest=1.5, longest=5.0, filtered=filtered)
 
     outcome = await run(plan, tmp_path)
 
