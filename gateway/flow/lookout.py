@@ -28,13 +28,16 @@ PassOver: TypeAlias = "Callable[[Page, Position], bool]"
 
 
 class Lookout:
-    """Reads the end of a log while it runs; without it everybody reads for themselves."""
+    """Reads the end of a log while it runs and somebody waits; without it everybody reads for themselves."""
 
     def __init__(self, event_log: EventLog) -> None:
         self._log = event_log
-        self._position: Position | None = None
-        """How far it has looked; None: it does not run."""
+        self._runs = False
+        self._position = Position(event_log.log_id, 0)
+        """How far it has looked, while somebody waits."""
         self._waiting: dict[asyncio.Future[None], PassOver] = {}
+        self._joined: asyncio.Future[None] | None = None
+        """What it waits for itself while nobody does: with nobody to tell, it does not look."""
 
     async def wait(self, after: int, pass_over: PassOver) -> None:
         """Return when there may be something behind that offset that is not passed over.
@@ -44,10 +47,13 @@ class Lookout:
         checked here. `pass_over` is asked about each page that comes, some of
         which may lie before `after`.
         """
-        if self._position is None or after < self._log.end:
+        if not self._runs or after < self._log.end:
             return
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[woken] = pass_over
+        if self._joined is not None and not self._joined.done():
+            self._position = Position(self._log.log_id, after)
+            self._joined.set_result(None)
         try:
             await woken
         finally:
@@ -55,13 +61,16 @@ class Lookout:
 
     async def run(self) -> None:
         """Look until cancelled; whoever waits is woken when this ends."""
-        self._position = Position(self._log.log_id, self._log.end)
+        self._runs = True
         try:
             while True:
+                if not self._waiting:
+                    self._joined = asyncio.get_running_loop().create_future()
+                    await self._joined
                 self._position = await self._look(self._position)
                 await asyncio.sleep(0)  # a read that need not wait gives nobody else a turn
         finally:
-            self._position = None
+            self._runs = False
             self._wake_all()
 
     async def _look(self, after: Position) -> Position:

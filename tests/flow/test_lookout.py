@@ -246,18 +246,20 @@ async def test_whoever_is_ahead_of_the_lookout_does_not_go_back() -> None:
     before = filtered("a")
     log.held = asyncio.create_task(here.lookout.run())
     await settle()
+    another = asyncio.create_task(here.lookout.wait(0, lambda page, end: True))
+    await settle()
     for number in range(1, 4):
         await here.publish(large(number, "ka"))
     await here.publish(large(4, "nobody"))
     async with without_lookout(delivery):
         await here.until(lambda: len(here.sink.ids) == 3)
-        (waiting,) = here.lookout._waiting
+        _, waiting = here.lookout._waiting
 
         log.gate.set()
-        while here.lookout._position is not None and here.lookout._position.offset < 4:
+        while here.lookout._position.offset < 4:
             await asyncio.sleep(0)
             assert delivery._intake._after.offset == 4
-        assert list(here.lookout._waiting) == [waiting]
+        assert list(here.lookout._waiting)[1:] == [waiting]
         await here.publish(make(5, "nobody"))
         await settle()
         assert delivery.lag == 0
@@ -265,16 +267,14 @@ async def test_whoever_is_ahead_of_the_lookout_does_not_go_back() -> None:
         await here.until(lambda: len(here.sink.ids) == 4)
         assert filtered("a") - before == 2
     assert sorted(here.sink.ids) == ["1", "2", "3", "6"]
-    log.held.cancel()
-    await asyncio.wait([log.held])
+    for task in (log.held, another):
+        task.cancel()
+    await asyncio.wait([log.held, another])
 
 
 async def test_what_was_open_before_a_restart_is_settled_before_it_waits() -> None:
     """Else what a changed filter does not want any more would hold the position for ever."""
-    here = Scene()
-    here.log = log = GatedLog()
-    log.held = asyncio.create_task(here.lookout.run())
-    await settle()
+    here, log = scene()
     for number in range(1, 4):
         await here.publish(make(number, "ka"))
 
@@ -287,36 +287,62 @@ async def test_what_was_open_before_a_restart_is_settled_before_it_waits() -> No
     for stored in log._frames:
         stored.decided = None  # a restart reads them anew
     changed = here.delivery(name="a", wanted=wanted(a="kb")["a"], limits=Limits(page=1))
-    async with without_lookout(changed):
-        await settle()
-        log.gate.set()
+    async with here.running(changed):
         await here.until(lambda: changed.lowest_needed() == 4)
-    log.held.cancel()
-    await asyncio.wait([log.held])
 
 
-@pytest.mark.parametrize("hash_there", [b"", b"12345678"])
+async def test_with_nobody_to_tell_it_does_not_look() -> None:
+    """Where no subscription has a filter, it would only cost."""
+    here, log = scene()
+    async with here.running(here.delivery(name="a", prepare=lambda _: ())):
+        log.reads = 0
+        for number in range(5):
+            await here.publish(make(number))
+            await settle()
+
+        assert log.reads == 5  # of the subscription
+
+
+async def test_the_first_who_waits_misses_nothing_that_comes_meanwhile() -> None:
+    """Also what is appended before the lookout has its turn."""
+    here, _ = scene()
+    looking = asyncio.create_task(here.lookout.run())
+    await settle()
+    await here.publish(make(1))
+    pages: list[int] = []
+    waiting = asyncio.create_task(here.lookout.wait(1, lambda page, end: pages.append(page.upto) is None))
+    await asyncio.sleep(0)
+    await here.publish(make(2))
+    await settle()
+    assert pages == [2]
+    for task in (looking, waiting):
+        task.cancel()
+    await asyncio.wait([looking, waiting])
+
+
+@pytest.mark.parametrize(("position", "hash_there"), [(8, b""), (3, b"12345678"), (5, b"12345678")])
 @pytest.mark.parametrize("looks_first", [True, False])
-async def test_a_cursor_of_another_log_is_found_out_before_it_waits(*, hash_there: bytes, looks_first: bool) -> None:
+async def test_a_cursor_of_another_log_is_found_out_before_it_waits(
+    *, position: int, hash_there: bytes, looks_first: bool
+) -> None:
     """Restored from a snapshot, the log ends before the cursor, or has another record there."""
     here, log = scene()
     for number in range(1, 6):
         await here.publish(make(number, "ka"))
-    position = 3 if hash_there else 8
     await log.write([], positions={"cursor/a": (None, Cursor(position, log=log.log_id).dump(hash=hash_there))})
     delivery = here.delivery(name="a", wanted=wanted(a="ka")["a"])
     loops = [here.lookout.run, delivery.run]
     running = [asyncio.create_task(run()) for run in (loops if looks_first else reversed(loops))]
     await settle()
     for number in range(6, 10):
-        await here.publish(make(number, "ka"))
+        await here.publish(make(number, "nobody" if number == 6 else "ka"))
         await settle()
     await here.until(lambda: delivery.lowest_needed() == 10)
     for task in running:
         task.cancel()
     await asyncio.wait(running)
 
-    assert here.sink.ids == [str(number) for number in range(1, 10)]
+    assert here.sink.ids == ["1", "2", "3", "4", "5", "7", "8", "9"]
 
 
 async def test_a_frame_that_cannot_be_looked_into_wakes_everybody() -> None:
@@ -388,20 +414,22 @@ async def test_others_have_their_turns_however_far_behind_it_is(*, filter_it: bo
     counting = asyncio.create_task(count())
     looking = asyncio.create_task(here.lookout.run())
     await settle()
+    waiting = asyncio.create_task(here.lookout.wait(0, lambda page, end: True))
+    await settle()
     turns = 0
     for number in range(50):
         await here.publish(large(number, "nobody"))
     settings = {"wanted": wanted(a="ka")["a"]} if filter_it else {"prepare": lambda _: ()}
     delivery = here.delivery(name="a", limits=Limits(page=1), **settings)
-    while here.lookout._position is not None and here.lookout._position.offset < 50:
+    while here.lookout._position.offset < 50:
         await asyncio.sleep(0)
     looked, turns = turns, 0
     async with without_lookout(delivery):
         while delivery._progress.cursor.taken < 50:
             await asyncio.sleep(0)
-    for task in (counting, looking):
+    for task in (counting, looking, waiting):
         task.cancel()
-    await asyncio.wait([counting, looking])
+    await asyncio.wait([counting, looking, waiting])
 
     assert looked > 40
     assert turns > 50
