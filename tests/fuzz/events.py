@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.codec.json import decode
 from gateway.core.errors import InvalidEvent
 from gateway.core.event import Binary, Event, Timestamp, Uri, UriReference
+from gateway.rules.lens import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,3 +167,14 @@ def written_event(text: bytes, otherwise: Event) -> Event:
         return decode(text)
     except InvalidEvent:
         return otherwise.but(data=text)
+
+
+def at(value: object, path: tuple[str, ...]) -> object:
+    """What stands at a path, in each element of an array on the way, or the first thing that has no members."""
+    for depth, name in enumerate(path):
+        if isinstance(value, list):
+            return [inner if isinstance(inner, list) else at(inner, path[depth:]) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        value = value.get(name, ABSENT)
+    return value

@@ -4,16 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.fuzz import targets_app, targets_codec, targets_link, targets_reading, targets_rules, targets_wire, wrong
+from tests.fuzz import (
+    targets_app,
+    targets_codec,
+    targets_index,
+    targets_link,
+    targets_reading,
+    targets_rules,
+    targets_wire,
+    wrong,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.fuzz.target import Target
 
+_TARGETS = (
+    targets_rules,
+    targets_index,
+    targets_app,
+    targets_codec,
+    targets_wire,
+    targets_reading,
+    targets_link,
+)
 TARGETS: Mapping[str, Target] = {
     target.name: target
-    for targets in (targets_rules, targets_app, targets_codec, targets_wire, targets_reading, targets_link)
+    for targets in (
+        targets_rules,
+        targets_index,
+        targets_app,
+        targets_codec,
+        targets_wire,
+        targets_reading,
+        targets_link,
+    )
     for target in targets.TARGETS
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
-from unittest.mock import patch
 
 import msgspec
 
@@ -13,10 +12,10 @@ from gateway.codec.json import encode
 from gateway.codec.validate import validate
 from gateway.core.errors import ConfigError, InvalidEvent, Rejected
 from gateway.core.event import Event
-from gateway.rules import cel, lens, match, pattern
+from gateway.rules import cel, lens, pattern
 from gateway.rules.cesql import compile_cesql, evaluator
 from gateway.rules.change import compile_changes
-from gateway.rules.dialects import LANGUAGES, compile_filter, union
+from gateway.rules.dialects import compile_filter, union
 from gateway.rules.mask import compile_keys
 from tests.fuzz import events, languages, seeds
 from tests.fuzz.source import Source, text_of
@@ -24,7 +23,6 @@ from tests.fuzz.target import Target, asked, demand, refused
 
 if TYPE_CHECKING:
     from gateway.rules.change import Changes
-    from gateway.rules.rule import Path, Rule
 
 EVENT = Event("1", "/a/b", "ab", "a", datacontenttype="application/json", extensions={"ext": "a", "n": 1, "flag": True})
 KEYS = compile_keys({"k": {"v2": "0123456789abcdef-2", "v1": "0123456789abcdef-1"}})
@@ -205,7 +203,7 @@ def check_template(data: bytes) -> bool:
 def _check_reading(source: Source, event: Event) -> None:
     """A template that is one place puts in what stands there, as a filter sees it."""
     path = tuple(source.pick(events.NAMES) for _ in range(1 + source.below(2)))
-    there = _at(lens.of_event(event), path) if event.datacontenttype in ("application/json", None) else None
+    there = events.at(lens.of_event(event), path) if event.datacontenttype in ("application/json", None) else None
     if not isinstance(there, str | int | float | bool) or not _is_text([there, path]) or there != there:  # noqa: PLR0124  NaN
         return
     place = "data" + "".join(f"[{json.dumps(name)}]" for name in path)
@@ -215,7 +213,7 @@ def _check_reading(source: Source, event: Event) -> None:
     except ConfigError:
         return  # a name that no place may have
     except Rejected as problem:  # also for lone surrogates, which no change takes
-        is_member = isinstance(_at(lens.of_event(event), path[:-1]), dict)
+        is_member = isinstance(events.at(lens.of_event(event), path[:-1]), dict)
         demand(not is_member or "is not there" not in str(problem), "what stands there is found", place, event.data)
         return
     demand(
@@ -290,81 +288,6 @@ def check_mask(data: bytes) -> bool:
     return True
 
 
-def check_match(data: bytes) -> bool:
-    """Several rules behind one index, asked about several events, one by one and at a glance."""
-    source = Source(data)
-    makers = {"sql": languages.cesql, "match": languages.pattern, "cel": languages.cel, None: languages.filters}
-    shared = lens.Lens()
-    together: dict[str, Rule] = {}
-    alone: dict[str, Rule] = {}
-    for index in range(2 + source.below(10)):
-        language = source.pick((None, None, "match", "match", "sql", "cel"))
-        spec = makers[language](source)
-        compiler = compile_filter if language is None else LANGUAGES[language]
-        try:
-            together[str(index)] = compiler(spec, f"r{index}", lens=shared)
-            alone[str(index)] = compiler(spec, f"r{index}", lens=lens.Lens())
-        except ConfigError:
-            continue
-    batch = [events.event(source) for _ in range(4)]
-    expected = [sorted(name for name, rule in alone.items() if rule.matches(event)) for event in batch]
-    for few, worth, most_left in ((match.FEW, match._WORTH, match._MOST_LEFT), (0, 0, 0)):
-        with patch.multiple(match, FEW=few, _WORTH=worth, _MOST_LEFT=most_left):
-            matcher = match.Matcher(together, shared)
-            for _ in range(2):
-                found = [sorted(matcher.of(event)) for event in batch]
-                demand(found == expected, "together as alone", found, expected, batch)
-                chosen = matcher.choose(batch)
-                found = [sorted(name for name in chosen if (at, one) in chosen[name]) for at, one in enumerate(batch)]
-                demand(found == expected, "chosen as alone", found, expected, batch)
-    return len(alone) > 1
-
-
-def check_lens(data: bytes) -> bool:
-    """What a projection shows is what is there."""
-    source = Source(data)
-    if source.is_text:
-        names, document = source.parts(2)
-        paths = [tuple(path.split("/")[:DEEPEST]) for path in text_of(names).split(",")]
-    else:
-        paths = [_path(source) for _ in range(1 + source.below(5))]
-        document = events.json_text(source)
-        if source.rarely(2):
-            document = b'{"a":%b,"b":%b,"a.b":1}' % (document, events.json_text(source))
-    event = EVENT.but(data=document, datacontenttype=source.pick(("application/json", *events.TYPES)))
-    narrow = lens.Lens()
-    narrow.want(paths)
-    whole, found = lens.of_event(event), narrow.look(event)
-    for path in paths:
-        seen, there = _at(found, path), _at(whole, path)
-        demand(_typed(seen) == _typed(there), "a projection shows what is there", document, path, seen, there)
-    demand(narrow.look(event) is found, "one event is parsed once", event)
-    return whole is not lens.ABSENT
-
-
-def _path(source: Source) -> Path:
-    return tuple(source.pick(events.NAMES) for _ in range(1 + source.below(3)))
-
-
-def _at(value: object, path: Path) -> object:
-    """What stands at a path, in each element of an array on the way, or the first thing that has no members."""
-    for depth, name in enumerate(path):
-        if isinstance(value, list):
-            return [inner if isinstance(inner, list) else _at(inner, path[depth:]) for inner in value]
-        if not isinstance(value, dict):
-            return value
-        value = value.get(name, lens.ABSENT)
-    return value
-
-
-def _typed(value: object) -> str:
-    """A value in a form in which 1, 1.0 and True are three; deep ones by their size."""
-    try:
-        return repr(value)
-    except RecursionError:
-        return "deep"
-
-
 TARGETS = (
     Target(
         "pattern",
@@ -401,6 +324,4 @@ TARGETS = (
     ),
     Target("template", "the same, of one template", check_template, languages.PLACES, seeds.templates),
     Target("mask", "a mask leaves no value whole and nothing else changed", check_mask),
-    Target("match", "all rules together answer as each alone", check_match),
-    Target("lens", "a projection shows what a full parse shows", check_lens, events.STRINGS[:1], seeds.documents),
 )
