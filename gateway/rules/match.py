@@ -62,18 +62,8 @@ class Matcher:
         self._rest = _Bucket([each for each, anchor in anchored if anchor is None], lens)
         self._decisions: dict[Hashable, _Decision] = {}
 
-    def of(self, event: Event) -> Sequence[str]:
-        """The names of the rules that match, each once; in no particular order. Never raises."""
-        key = self._key(event)
-        decision = self._decisions.get(key)
-        if decision is None:
-            decision = self._decide(key, event)
-        if not decision.open:
-            return decision.names
-        return self._asked(decision, event)
-
     def choose(self, events: Sequence[Event]) -> dict[str, list[tuple[int, Event]]]:
-        """For each rule that matches any of these events, those with their indexes, ascending."""
+        """For each rule that matches any of these events, those with their indexes, ascending. Never raises."""
         found: dict[str, list[tuple[int, Event]]] = {}
         for index, names in self._named(events):
             for name in names:

@@ -20,28 +20,8 @@ if TYPE_CHECKING:
 
     from tests.fuzz.target import Target
 
-_TARGETS = (
-    targets_rules,
-    targets_index,
-    targets_app,
-    targets_codec,
-    targets_wire,
-    targets_reading,
-    targets_link,
-)
-TARGETS: Mapping[str, Target] = {
-    target.name: target
-    for targets in (
-        targets_rules,
-        targets_index,
-        targets_app,
-        targets_codec,
-        targets_wire,
-        targets_reading,
-        targets_link,
-    )
-    for target in targets.TARGETS
-}
+_MODULES = (targets_rules, targets_index, targets_app, targets_codec, targets_wire, targets_reading, targets_link)
+TARGETS: Mapping[str, Target] = {target.name: target for module in _MODULES for target in module.TARGETS}
 
 
 def known(name: str) -> Target:

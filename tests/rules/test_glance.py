@@ -298,7 +298,7 @@ def test_a_value_is_looked_up_rather_than_a_range_compared() -> None:
     }
     matcher = Matcher({name: watched(name, compile_filter(spec, lens=lens)) for name, spec in specs.items()}, lens)
 
-    assert not matcher.of(Event("1", "/s", "t", datacontenttype=JSON, data=b'{"currency":"CZK","total":99}'))
+    assert not matcher.choose([Event("1", "/s", "t", datacontenttype=JSON, data=b'{"currency":"CZK","total":99}')])
     assert asked == []
-    found = matcher.of(Event("1", "/s", "t", datacontenttype=JSON, data=b'{"currency":"EUR","total":5}'))
+    found = matcher.choose([Event("1", "/s", "t", datacontenttype=JSON, data=b'{"currency":"EUR","total":5}')])
     assert sorted(found) == ["0", "1", "2", "3", "4"]

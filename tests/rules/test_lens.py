@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gateway.core.event import Event
 from gateway.rules.lens import ABSENT, MOST, Lens, of_event, parse
 from gateway.rules.pattern import compile_pattern
+from tests.fuzz.events import at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,17 +27,6 @@ def looked(data: bytes, paths: Sequence[Path] | None, kind: str | None = "applic
     lens = Lens()
     lens.want(paths)
     return lens.look(EVENT.but(data=data, datacontenttype=kind))
-
-
-def at(value: object, path: Path) -> object:
-    """What stands at a path, in each element of an array on the way, or the first thing that has no members."""
-    for depth, name in enumerate(path):
-        if isinstance(value, list):
-            return [inner if isinstance(inner, list) else at(inner, path[depth:]) for inner in value]
-        if not isinstance(value, dict):
-            return value
-        value = value.get(name, ABSENT)
-    return value
 
 
 @pytest.mark.parametrize("kind", JSON)
